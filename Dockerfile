@@ -1,0 +1,39 @@
+FROM python:3.11.14-slim-bookworm
+
+# xllamacpp's wheel links against OpenMP, which the slim image leaves out.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends libgomp1 \
+    && rm -rf /var/lib/apt/lists/*
+
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_NO_CACHE_DIR=1
+
+# One folder for every cache, so that one volume can hold it.
+RUN useradd --system --user-group --uid 10001 --create-home rag \
+    && install --directory --owner=rag --group=rag /cache
+
+WORKDIR /src
+COPY constraints.txt ./
+
+# torch goes first and from here, or pip takes the build with gigabytes of CUDA.
+# Empty for an index that serves the CPU build itself.
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+RUN pip install ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} \
+    --constraint constraints.txt torch==2.13.0
+
+COPY pyproject.toml README.md LICENSE NOTICE ./
+COPY rag rag
+COPY connectors connectors
+COPY pipelines pipelines
+RUN pip install --constraint constraints.txt ".[bundled,server]"
+
+ENV HF_HUB_OFFLINE=1 \
+    XDG_CACHE_HOME=/cache
+WORKDIR /home/rag
+USER 10001:10001
+RUN rag models pull
+
+# A command that runs once has no health to report.
+HEALTHCHECK NONE
+ENTRYPOINT ["rag"]
+CMD ["status"]

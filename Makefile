@@ -1,0 +1,48 @@
+# Two commands: `make demo` shows spanrag at work, `make test` checks all of it.
+# Both set up everything first; a second run finds it done.
+
+PYTHON ?= python3
+# An index with CPU builds of torch, for machines where the default one brings CUDA:
+# make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+EXTRAS := bundled,server,local,openvino,dev
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+export HF_HUB_OFFLINE = 1
+
+.PHONY: setup demo test lint types contracts tests clean
+
+setup: $(INSTALLED)
+	@$(BIN)/rag models pull --quiet
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "spanrag needs Python 3.11 or newer: make PYTHON=python3.12" >&2; exit 1; }
+	@echo "installing into .venv (a few minutes the first time)"
+	@$(PYTHON) -m venv .venv
+	@$(PIP) install --constraint constraints.txt \
+		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch==2.13.0
+	@$(PIP) install --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	@touch $@
+
+demo: setup
+	@$(BIN)/rag demo
+
+test: setup lint types contracts tests
+
+lint:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types:
+	$(BIN)/mypy
+
+contracts:
+	$(BIN)/lint-imports
+
+tests:
+	$(BIN)/pytest
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

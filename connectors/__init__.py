@@ -1,0 +1,1 @@
+"""Where text comes from: list, fetch, and parse it to canonical text with a map."""

@@ -1,0 +1,1 @@
+"""From bytes to canonical text: one module a format, one table of them all."""

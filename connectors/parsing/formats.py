@@ -1,0 +1,61 @@
+"""The formats there are, by the suffix of a file's name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from connectors.parsing import html, markdown, pdf, text
+from connectors.parsing.base import Parsed
+from rag.errors import DocumentError
+
+__all__ = ["FORMATS", "Format", "parse"]
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A parser, and the version that makes its documents be read again when it changes."""
+
+    name: str
+    version: str
+    parse: Callable[[bytes], Parsed]
+
+
+_TEXT = Format("text", text.PARSER_VERSION, text.parse)
+_MARKDOWN = Format("Markdown", markdown.PARSER_VERSION, markdown.parse)
+_HTML = Format("HTML", html.PARSER_VERSION, html.parse)
+_PDF = Format("PDF", pdf.PARSER_VERSION, pdf.parse)
+
+FORMATS: Mapping[str, Format] = {
+    ".txt": _TEXT,
+    ".text": _TEXT,
+    ".md": _MARKDOWN,
+    ".markdown": _MARKDOWN,
+    ".html": _HTML,
+    ".htm": _HTML,
+    ".xhtml": _HTML,
+    ".pdf": _PDF,
+}
+
+
+def parse(data: bytes, suffix: str) -> Parsed:
+    """Parse a file's bytes by its suffix, one of `FORMATS`.
+
+    Raises:
+        DocumentError: it is empty, damaged or not of that format.
+    """
+    if not data:
+        raise DocumentError("empty file")
+    chosen = FORMATS[suffix]
+    try:
+        parsed = chosen.parse(data)
+    except DocumentError:
+        raise
+    except Exception as error:
+        # Parsers of hostile bytes raise whatever their depths raise (ValueError, AssertionError,
+        # RecursionError, ...); one such file must not end a run over thousands.
+        what = (str(error) or type(error).__name__).splitlines()[0]
+        raise DocumentError(f"cannot be read as {chosen.name}: {what}") from error
+    if not parsed.text.strip():
+        raise DocumentError("empty document: nothing but white space")
+    return parsed

@@ -1,0 +1,110 @@
+"""Plain text: bytes to characters, and form feeds to pages."""
+
+from __future__ import annotations
+
+import codecs
+import re
+
+from charset_normalizer import from_bytes
+
+from connectors.parsing.base import Parsed
+from rag.errors import DocumentError
+
+__all__ = ["PARSER_VERSION", "decode", "parse"]
+
+PARSER_VERSION = "text-1"
+
+# UTF-32 first: its little-endian mark begins with that of UTF-16.
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_WIDE = ["utf_16", "utf_16_le", "utf_16_be", "utf_32", "utf_32_le", "utf_32_be"]
+# Who declares one of these writes Windows-1252, as browsers know, and that is tried anyway.
+_MISNOMERS = {"ascii", "us-ascii", "latin-1", "latin1", "iso-8859-1", "iso8859-1"}
+_RUBBISH = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ufffd]")
+_RUBBISH_SHARE = 0.05
+_SAMPLE = 1 << 18
+
+
+def parse(data: bytes) -> Parsed:
+    """The text exactly as it stands, line ends included; form feeds, if any, part its pages.
+
+    Raises:
+        DocumentError: the bytes are not text.
+    """
+    text = decode(data)
+    starts = [found.end() for found in re.finditer("\f", text)]
+    # A form feed at the very end closes the last page; it opens none.
+    pages = (0, *(start for start in starts if start < len(text))) if starts else ()
+    return Parsed(text, pages=pages)
+
+
+def decode(data: bytes, declared: str | None = None) -> str:
+    """Bytes to characters, with newlines left alone and a byte order mark taken off.
+
+    A mark decides; else UTF-8 if the bytes are that; else the encoding that the document itself
+    declares, Windows-1252, or what charset-normalizer makes of a sample, whichever first fits.
+
+    Raises:
+        DocumentError: the bytes are not text.
+    """
+    text = _decode(data, declared)
+    head = text[:_SAMPLE]
+    # A share, not the first NUL: real filings, extracted by other tools, have a few.
+    if len(_RUBBISH.findall(head)) > _RUBBISH_SHARE * len(head):
+        raise _not_text()
+    return text
+
+
+def _decode(data: bytes, declared: str | None) -> str:
+    for mark, encoding in _MARKS:
+        if data.startswith(mark):
+            return _strictly(data[len(mark) :], encoding)
+    data = data.removeprefix(codecs.BOM_UTF8)
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        first_odd = error.start
+    if b"\0" in data:
+        raise _not_text()
+    text = data.decode("utf-8", "replace")
+    broken = text.count("\ufffd")
+    whole = len(text) - len(text.encode("ascii", "ignore")) - broken
+    # A few broken bytes must not turn every other character of a UTF-8 file to rubbish.
+    if broken * 10 <= whole:
+        return text
+    return data.decode(_guess(_sample(data, first_odd), declared), "replace")
+
+
+def _strictly(data: bytes, encoding: str) -> str:
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise _not_text() from error
+
+
+def _guess(sample: bytes, declared: str | None) -> str:
+    # On short Western text charset-normalizer's first choice is a coin toss among look-alikes
+    # (cp1250, cp852, ...), so the likeliest encodings are asked for by name before all others.
+    asked = [] if declared is None or declared.lower() in _MISNOMERS else [[declared]]
+    for isolation in (*asked, ["cp1252"], None):
+        found = from_bytes(sample, cp_isolation=isolation, cp_exclusion=_WIDE).best()
+        if found is not None:
+            return found.encoding
+    raise _not_text()
+
+
+def _sample(data: bytes, around: int) -> bytes:
+    """At most `_SAMPLE` bytes with the odd one among them, whole lines where there are lines."""
+    start = data.rfind(b"\n", 0, max(0, around - _SAMPLE // 4)) + 1
+    start = max(start, around - _SAMPLE // 2)
+    window = data[start : start + _SAMPLE]
+    last_line = window.rfind(b"\n", around - start)
+    return window if last_line < 0 or len(data) <= start + _SAMPLE else window[: last_line + 1]
+
+
+def _not_text() -> DocumentError:
+    return DocumentError("not text: looks like binary data", hint="remove it or add it to ignore")

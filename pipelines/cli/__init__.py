@@ -1,0 +1,5 @@
+"""The command line: `rag`."""
+
+from pipelines.cli.main import main
+
+__all__ = ["main"]

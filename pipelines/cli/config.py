@@ -1,0 +1,56 @@
+"""`rag config show` and `rag config check`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from pydantic import BaseModel, SecretStr
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.cli.run import Run, command
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Settings: what they are and where they come from.", no_args_is_help=True)
+
+
+@command(app)
+def show(run: Run) -> None:
+    """Every setting, its value and its origin; secrets are masked."""
+    rows = [
+        (key, value, run.loaded.origins.get(key, "default")) for key, value in _rows(run.settings)
+    ]
+
+    def human(console: Console) -> None:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for column in ("setting", "value", "origin"):
+            table.add_column(column, overflow="fold")
+        for key, value, origin in rows:
+            table.add_row(key, str(value), origin)
+        console.print(table, markup=False)
+
+    settings = {key: {"value": value, "origin": origin} for key, value, origin in rows}
+    run.show({"settings": settings, "hash": run.settings.hash}, human)
+
+
+@command(app)
+def check(run: Run) -> None:
+    """Read the settings and say whether they hold together."""
+    run.show({"ok": True}, lambda console: console.print("the settings are valid"))
+
+
+def _rows(group: BaseModel, prefix: str = "") -> list[tuple[str, Any]]:
+    rows: list[tuple[str, Any]] = []
+    for name in type(group).model_fields:
+        value = getattr(group, name)
+        if isinstance(value, BaseModel):
+            rows += _rows(value, f"{prefix}{name}.")
+        elif isinstance(value, SecretStr):
+            rows.append((f"{prefix}{name}", "********" if value.get_secret_value() else ""))
+        else:
+            plain = value if isinstance(value, (str, int, float, bool, dict)) else None
+            shown = list(value) if isinstance(value, tuple) else plain
+            rows.append((f"{prefix}{name}", str(value or "") if shown is None else shown))
+    return rows

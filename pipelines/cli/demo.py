@@ -1,0 +1,61 @@
+"""`rag demo`: a few fictional documents, three questions, real answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from pipelines.cli.query import answer_to_json, print_answer
+from pipelines.cli.run import Run, command
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    command(app)(demo)
+
+
+def demo(run: Run) -> None:
+    """Ingest the sample documents into an index of their own and ask them three questions."""
+    from platformdirs import user_cache_path
+
+    import pipelines.demo
+    from connectors.registry import open_source
+    from pipelines.cli.progress import ingest_progress
+    from pipelines.demo.questions import QUESTIONS
+    from pipelines.ingest import ingest
+    from rag.engine import QueryEngine
+    from rag.generation import load_generator
+    from rag.index import open_index
+    from rag.settings import StoreSettings
+
+    documents = Path(pipelines.demo.__file__).parent / "documents"
+    settings = run.settings
+    if "store.path" not in run.loaded.origins and settings.store.kind == "edge":
+        # Of its own, and one for each combination of settings that may not share an index.
+        path = user_cache_path("spanrag") / f"demo-{settings.hash}"
+        settings = settings.model_copy(update={"store": StoreSettings(path=path)})
+    with open_index(settings, create=True) as index:
+        with ingest_progress(run.err, run.quiet) as progress:
+            report = ingest(index, [open_source(str(documents))], progress=progress)
+        counter = index.embedder.counter
+        engine = QueryEngine(
+            index, load_generator(settings.generation, counter, settings.models.path)
+        )
+        answers = [engine.query(question.text) for question in QUESTIONS]
+
+    def human(console: Console) -> None:
+        console.print(
+            f"{report.documents} documents, {report.chunks} chunks, {report.tokens:,} tokens "
+            f"({report.added} added, {report.unchanged} unchanged, in {report.seconds:.1f} s)"
+        )
+        for answer in answers:
+            console.print()
+            console.print(f"> {answer.question}", markup=False, style="bold")
+            console.print()
+            print_answer(console, answer)
+
+    run.show({"answers": [answer_to_json(answer) for answer in answers]}, human)

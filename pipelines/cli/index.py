@@ -1,0 +1,153 @@
+"""`rag ingest` and `rag status`."""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from pipelines.cli.run import Run, command
+
+__all__ = ["register"]
+
+Sources = Annotated[
+    list[str], typer.Argument(metavar="SOURCE...", help="Folder, file, glob, or .jsonl file.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    command(app)(ingest)
+    command(app)(status)
+
+
+def ingest(
+    run: Run,
+    sources: Sources,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan; write nothing.")
+    ] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Retire documents that are gone from the source.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Prune however much is gone.")] = False,
+) -> None:
+    """Make the index hold what the sources hold. Run again to resume, or after any change."""
+    from connectors.registry import open_source
+    from pipelines.ingest import ingest as run_ingest
+    from rag.index import open_index
+
+    ignore = run.settings.ingest.ignore
+    connectors = [open_source(source, ignore=ignore) for source in sources]
+    if dry_run:
+        _dry_run(run, connectors, prune)
+        return
+    from pipelines.cli.progress import ingest_progress
+
+    with (
+        open_index(run.settings, create=True) as index,
+        ingest_progress(run.err, run.quiet) as progress,
+        _interruptible() as stop,
+    ):
+        report = run_ingest(index, connectors, prune=prune, yes=yes, progress=progress, stop=stop)
+    run.show(asdict(report), lambda console: _print_report(console, report))
+    run.exit_code = 130 if report.interrupted else 4 if report.failed else 0
+
+
+def _dry_run(run: Run, connectors: list[Any], prune: bool) -> None:
+    from pipelines.ingest import plan_connector
+    from pipelines.sync import plan
+    from rag.errors import IndexMissing
+    from rag.index import open_index
+
+    try:
+        with open_index(run.settings) as index:
+            plans = [plan_connector(index, connector) for connector in connectors]
+    except IndexMissing:  # planning must not make one
+        plans = [
+            plan(connector.namespace, connector.list(), (), connector.covers)
+            for connector in connectors
+        ]
+    lines = [line for planned in plans for line in planned.lines(prune=prune)]
+    unchanged = sum(len(planned.unchanged) for planned in plans)
+
+    def human(console: Console) -> None:
+        for line in lines:
+            console.print(line, markup=False)
+        console.print(f"{len(lines)} to do, {unchanged} unchanged; nothing was written")
+
+    run.show({"plan": lines, "unchanged": unchanged}, human)
+
+
+def _print_report(console: Console, report: Any) -> None:
+    for failure in report.failed:
+        console.print(f"failed  {failure.source}: {failure.reason}", markup=False)
+    console.print(
+        f"added {report.added}, replaced {report.replaced}, unchanged {report.unchanged}, "
+        f"retired {report.retired}, failed {len(report.failed)} in {report.seconds:.1f} s"
+    )
+    console.print(
+        f"the index holds {report.documents:,} documents, {report.chunks:,} chunks, "
+        f"{report.tokens:,} tokens"
+    )
+    if report.vanished:
+        console.print(f"{report.vanished} documents are gone from the source; --prune retires them")
+    if report.truncated:
+        console.print(f"{report.truncated} chunks are longer than the embedder reads")
+    if report.interrupted:
+        console.print("interrupted; run it again to go on")
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C asks the run to stop after the current document; a second one is immediate."""
+    asked: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        asked.append(number)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: bool(asked)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def status(run: Run) -> None:
+    """What the index holds, and what it was built with."""
+    from rag.store import open_store
+
+    with open_store(run.settings.store) as store:
+        manifest = store.manifest()
+        records = list(store.documents())
+        chunks = store.count()
+    live = [record for record in records if record.live]
+    store_settings = run.settings.store
+    where = str(store_settings.path) if store_settings.kind == "edge" else store_settings.url
+    payload = {
+        "index": where,
+        "documents": len(live),
+        "chunks": chunks,
+        "tokens": sum(record.tokens for record in live),
+        "unfinished": len(records) - len(live),
+        "namespaces": dict(Counter(record.namespace for record in live)),
+        "manifest": manifest.to_payload(),
+    }
+
+    def human(console: Console) -> None:
+        console.print(f"index       {where}", markup=False)
+        for key in ("documents", "chunks", "tokens"):
+            console.print(f"{key:11} {payload[key]:,}")
+        if payload["unfinished"]:
+            console.print(f"unfinished  {payload['unfinished']} (the next ingest cleans up)")
+        for key, value in manifest.to_payload().items():
+            console.print(f"{key:13} {value}", markup=False)
+
+    run.show(payload, human)

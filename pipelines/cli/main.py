@@ -1,0 +1,84 @@
+"""The entry point: which commands there are, and what an error becomes."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from pipelines.cli import config, demo, doctor, index, models, query
+from rag.errors import RagError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="rag",
+    help="Answers from private documents: exact citations, few tokens, measured proof.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for group in (demo, index, query, doctor):
+    group.register(app)
+app.add_typer(config.app, name="config")
+app.add_typer(models.app, name="models")
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Answers from private documents: exact citations, few tokens, measured proof."""
+    if version:
+        from importlib.metadata import version as installed
+
+        sys.stdout.write(f"spanrag {installed('spanrag')}\n")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line. Every failure is one line, what and how to mend, and an exit code."""
+    # OpenMP threads spin while they wait; on a shared machine that starves whoever has work.
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    as_json = "--json" in sys.argv
+    try:
+        code = app(standalone_mode=False)
+    except RagError as error:
+        if "-v" in sys.argv or "--verbose" in sys.argv:
+            traceback.print_exc()
+        _fail(error.code, error.message, error.hint, as_json)
+        code = error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("interrupted", "interrupted", "run it again to go on", as_json)
+        code = 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as error:  # noqa: BLE001  the last resort: a line, not a traceback
+        code = getattr(error, "exit_code", 1)  # Typer's own usage errors carry 2
+        if code == 1 and ("-v" in sys.argv or "--verbose" in sys.argv):
+            traceback.print_exc()
+        _fail(*_describe(error, code), as_json)
+    sys.exit(code or 0)
+
+
+def _describe(error: Exception, code: int) -> tuple[str, str, str]:
+    if code == 2:
+        message = getattr(error, "format_message", lambda: str(error))()
+        return "usage", message, "see `rag --help`"
+    text = str(error).splitlines()
+    message = f"{type(error).__name__}: {text[0] if text else ''}"
+    return "unexpected", message, "run it again with -v for the traceback, and report it"
+
+
+def _fail(code: str, message: str, hint: str, as_json: bool) -> None:
+    if as_json:
+        error = {"code": code, "message": message, "hint": hint}
+        sys.stdout.write(json.dumps({"error": error}, ensure_ascii=False) + "\n")
+    sys.stderr.write(f"rag: {message}{f'; {hint}' if hint else ''}\n")

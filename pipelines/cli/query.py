@@ -1,0 +1,171 @@
+"""`rag query` and `rag search`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.cli.run import Run, command
+from rag.errors import UsageError
+from rag.types import Answer, Chunk, Citation, Place
+
+__all__ = ["answer_to_json", "print_answer", "register"]
+
+Question = Annotated[str, typer.Argument(metavar="TEXT", help="The question; - reads stdin.")]
+TopK = Annotated[int | None, typer.Option("--top-k", min=1, max=1000, help="Chunks to retrieve.")]
+Filters = Annotated[
+    list[str] | None,
+    typer.Option("--filter", metavar="FIELD=VALUE", help="Only where, e.g. year>=2021."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    command(app)(query)
+    command(app)(search)
+
+
+def query(
+    run: Run,
+    text: Question,
+    top_k: TopK = None,
+    filters: Filters = None,
+    fail_on_abstain: Annotated[
+        bool, typer.Option("--fail-on-abstain", help="Exit 8 where there is no answer.")
+    ] = False,
+) -> None:
+    """Answer a question, with citations and the token ledger."""
+    from pipelines.query import open_engine
+    from rag.store import parse_condition
+
+    question = _read(text)
+    conditions = [parse_condition(each) for each in filters or []]
+    with open_engine(run.settings) as engine:
+        answer = engine.query(question, top_k=top_k, conditions=conditions)
+    run.show(answer_to_json(answer), lambda console: print_answer(console, answer))
+    run.exit_code = 8 if answer.abstained and fail_on_abstain else 0
+
+
+def search(run: Run, text: Question, top_k: TopK = None, filters: Filters = None) -> None:
+    """Find the chunks nearest to a question; no language model is asked."""
+    from rag.index import open_index
+    from rag.store import parse_condition
+
+    question = _read(text)
+    conditions = [parse_condition(each) for each in filters or []]
+    with open_index(run.settings) as index:
+        found = index.search(question, top_k=top_k, conditions=conditions)
+    hits = [_hit_to_json(hit.chunk, hit.score) for hit in found]
+
+    def human(console: Console) -> None:
+        for hit in found:
+            place = hit.chunk.place_at(hit.chunk.span.start)
+            console.print(f"{hit.rank}. {_where(hit.chunk, place)}  {hit.score:.4f}", markup=False)
+            console.print(f"   {' '.join(hit.chunk.text.split())[:300]}", markup=False)
+        if not found:
+            console.print("nothing found")
+
+    run.show({"question": question, "hits": hits}, human)
+
+
+def _read(text: str) -> str:
+    question = sys.stdin.read().strip() if text == "-" else text.strip()
+    if not question:
+        raise UsageError("the question is empty", hint="give it as an argument, or - for stdin")
+    return question
+
+
+def _hit_to_json(chunk: Chunk, score: float) -> dict[str, Any]:
+    place = chunk.place_at(chunk.span.start)
+    return {
+        "doc": chunk.name,
+        "source": chunk.source,
+        "start": chunk.span.start,
+        "end": chunk.span.end,
+        "text": chunk.text,
+        "score": score,
+        "page": place.page,
+        "section": place.section,
+    }
+
+
+def answer_to_json(answer: Answer) -> dict[str, Any]:
+    """As `rag query --json` prints it."""
+    return {
+        "question": answer.question,
+        "answer": answer.text,
+        "abstained": answer.abstained,
+        "citations": [_citation_to_json(citation) for citation in answer.citations],
+        "dropped_citations": answer.dropped_citations,
+        "ledger": [
+            {
+                "stage": entry.stage,
+                "tokens_in": entry.tokens_in,
+                "tokens_out": entry.tokens_out,
+                "llm_calls": entry.llm_calls,
+                "llm_tokens": entry.llm_tokens,
+                "seconds": round(entry.seconds, 6),
+                "degraded": entry.degraded,
+            }
+            for entry in answer.ledger
+        ],
+        "token_unit": answer.ledger.unit,
+    }
+
+
+def _citation_to_json(citation: Citation) -> dict[str, Any]:
+    return {
+        "doc": citation.name,
+        "source": citation.source,
+        "start": citation.span.start,
+        "end": citation.span.end,
+        "quote": citation.quote,
+        "verified": citation.verified,
+        "page": citation.place.page,
+        "section": citation.place.section,
+    }
+
+
+def print_answer(console: Console, answer: Answer) -> None:
+    """The answer, its sources with exact quotes, and the ledger as a small table."""
+    console.print(answer.text, markup=False)
+    if answer.citations:
+        console.print()
+    for number, citation in enumerate(answer.citations, start=1):
+        doubt = "" if citation.verified else "  (not verified)"
+        where = _where(citation, citation.place)
+        span = f"characters {citation.span.start:,}-{citation.span.end:,}"
+        console.print(f"[{number}] {where}, {span}{doubt}", markup=False)
+        console.print(f'    "{" ".join(citation.quote.split())}"', markup=False, style="dim")
+    if answer.dropped_citations:
+        console.print(f"{answer.dropped_citations} citations led nowhere and were dropped")
+    console.print()
+    console.print(_ledger_table(answer))
+
+
+def _where(it: Chunk | Citation, place: Place) -> str:
+    page = f"page {place.page}" if place.page else ""
+    return ", ".join(part for part in (it.source, page, place.section) if part)
+
+
+def _ledger_table(answer: Answer) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("stage")
+    for column in ("tokens in", "out", "LLM calls", "LLM tokens", "seconds"):
+        table.add_column(column, justify="right")
+    table.add_column("")
+    for entry in answer.ledger:
+        table.add_row(
+            entry.stage,
+            f"{entry.tokens_in:,}",
+            f"{entry.tokens_out:,}",
+            f"{entry.llm_calls}",
+            f"{entry.llm_tokens:,}",
+            f"{entry.seconds:.3f}",
+            f"degraded: {entry.degraded}" if entry.degraded else "",
+        )
+    return table

@@ -1,0 +1,67 @@
+"""Whole sentences, packed: the default. No chunk begins or ends in the middle of a thought."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+from rag.chunking.base import Cut, SpanChunker
+from rag.chunking.tokens import windows
+from rag.sentences import sentence_spans
+from rag.spans import Span
+from rag.types import Document
+
+__all__ = ["SentenceChunker"]
+
+_BATCH = 512  # sentences measured in one call of the tokenizer
+
+
+class SentenceChunker(SpanChunker):
+    """As many whole sentences as fit into `size` tokens.
+
+    A new section begins a new chunk, unless the chunk so far is less than a quarter full (a lone
+    heading is no chunk). A sentence longer than `size` is cut into windows of tokens.
+    """
+
+    kind = "sentences"
+
+    def cuts(self, document: Document) -> Iterator[Cut]:
+        """Packed sentences of the whole text."""
+        section_starts = {section.span.start for section in document.sections}
+        held: list[Cut] = []
+        total = 0
+        for cut in self._sentences(document.text):
+            full = total + cut.tokens > self.size
+            turns = total * 4 >= self.size and cut.span.start in section_starts
+            if held and (full or turns):
+                yield _joined(held)
+                held = self._tail(held, cut.tokens) if full else []
+                total = sum(each.tokens for each in held)
+            held.append(cut)
+            total += cut.tokens
+        if held:
+            yield _joined(held)
+
+    def _sentences(self, text: str) -> Iterator[Cut]:
+        """The sentences with their token counts, none longer than `size`."""
+        spans = sentence_spans(text)
+        while batch := list(islice(spans, _BATCH)):
+            counts = self.counter.count_all([span.text_in(text) for span in batch])
+            for span, tokens in zip(batch, counts, strict=True):
+                if tokens <= self.size:
+                    yield Cut(span, tokens)
+                else:
+                    offsets = self.counter.offsets(span.text_in(text)) + span.start
+                    yield from windows(offsets, self.size)
+
+    def _tail(self, held: list[Cut], following: int) -> list[Cut]:
+        """The last sentences of a chunk that the next one repeats."""
+        room = min(self.overlap, self.size - following)
+        kept = len(held)
+        while kept and (room := room - held[kept - 1].tokens) >= 0:
+            kept -= 1
+        return held[kept:]
+
+
+def _joined(held: list[Cut]) -> Cut:
+    return Cut(Span(held[0].span.start, held[-1].span.end), sum(cut.tokens for cut in held))

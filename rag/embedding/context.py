@@ -1,0 +1,37 @@
+"""What the embedder reads of a chunk: where it stands, then its own words."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+
+from rag.tokens import TokenCounter
+from rag.types import Chunk
+
+__all__ = ["embedded_text"]
+
+
+def embedded_text(chunk: Chunk, counter: TokenCounter, header_tokens: int) -> str:
+    """The chunk's text under a header of its document's name, title and section.
+
+    Twenty filings of near-identical wording cannot be told apart by the words of a chunk: company
+    and year stand on the cover. The header is part of what is embedded, never of the span.
+
+    Args:
+        chunk: the chunk to embed.
+        counter: measures the header.
+        header_tokens: the most tokens the header may take; 0 leaves it out. The section path is
+            cut first, from its outer end, then the title from its far end.
+    """
+    if not header_tokens:
+        return chunk.text
+    stem = " ".join(re.split(r"[\s_\-./]+", PurePosixPath(chunk.name).stem)).strip()
+    about = stem if stem.lower() in chunk.title.lower() else f"{stem} {chunk.title}".strip()
+    header = counter.head(chunk.title if about == stem and chunk.title else about, header_tokens)
+    room = header_tokens - counter.count(header) - 1
+    section = chunk.places[0].section if chunk.places else ""
+    titles = [title for title in section.split(" > ") if title and title not in header]
+    while titles and counter.count(" > ".join(titles)) > room:
+        titles.pop(0)
+    header = "\n".join(part for part in (header, " > ".join(titles)) if part)
+    return f"{header}\n{chunk.text}" if header else chunk.text

@@ -1,0 +1,133 @@
+"""The query path: the stages in order, each one booked, none able to lose a question."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+
+from rag.generation.base import Generation, Generator
+from rag.grounding.citations import resolve_citations
+from rag.index import Index
+from rag.ledger import Entry, TokenLedger
+from rag.pruning.select import SelectSentences
+from rag.spans import SpanSet
+from rag.stages import Stage
+from rag.store import Condition
+from rag.tokens import TokenCounter
+from rag.types import Answer, Context, Passage
+
+__all__ = ["ABSTENTION", "QueryEngine"]
+
+ABSTENTION = "The documents do not hold an answer to this question"
+_NOT_FOUND = "NOT FOUND"  # what the prompt tells a model to write
+
+logger = logging.getLogger(__name__)
+
+
+class QueryEngine:
+    """Answers questions from an index: retrieve, narrow, generate, verify.
+
+    Args:
+        index: an open index.
+        generator: who writes the answer.
+        stages: what narrows the context, in order; by default sentence selection.
+    """
+
+    def __init__(
+        self, index: Index, generator: Generator, stages: Sequence[Stage] | None = None
+    ) -> None:
+        self._index = index
+        self._generator = generator
+        selection = index.settings.selection
+        self._min_evidence = selection.min_evidence
+        self._stages: Sequence[Stage] = (
+            (SelectSentences(index.embedder, selection.sentences),) if stages is None else stages
+        )
+
+    def query(
+        self, question: str, *, top_k: int | None = None, conditions: Sequence[Condition] = ()
+    ) -> Answer:
+        """Answer one question, or abstain where the documents hold no evidence.
+
+        Raises:
+            StoreError, ModelError: retrieval or generation failed; everything else degrades.
+        """
+        counter = self._index.embedder.counter
+        ledger = TokenLedger(unit=counter.name)
+        began = time.perf_counter()
+        found = self._index.search(question, top_k=top_k, conditions=conditions)
+        context = Context(
+            tuple(Passage(hit.chunk, SpanSet([hit.chunk.span]), hit.score) for hit in found)
+        )
+        tokens = _tokens(context, counter)
+        ledger.add(Entry("retrieve", tokens, tokens, seconds=time.perf_counter() - began))
+        for stage in self._stages:
+            context = self._narrow(stage, question, context, ledger)
+        reason = self._no_evidence(context)
+        if reason:
+            return Answer(
+                question, f"{ABSTENTION} ({reason}).", (), context, ledger, abstained=True
+            )
+        return self._answer(question, context, ledger)
+
+    def _narrow(
+        self, stage: Stage, question: str, context: Context, ledger: TokenLedger
+    ) -> Context:
+        """Run one stage; on failure hand its input on, and book why."""
+        counter = self._index.embedder.counter
+        tokens_in = _tokens(context, counter)
+        began = time.perf_counter()
+        degraded = ""
+        try:
+            narrowed = stage(question, context)
+        except Exception as error:
+            logger.warning("stage %s failed, going on without it", stage.name, exc_info=True)
+            narrowed, degraded = context, f"{type(error).__name__}: {error}".splitlines()[0]
+        seconds = time.perf_counter() - began
+        tokens_out = _tokens(narrowed, counter)
+        ledger.add(Entry(stage.name, tokens_in, tokens_out, seconds=seconds, degraded=degraded))
+        return narrowed
+
+    def _no_evidence(self, context: Context) -> str:
+        if not context.passages:
+            return "nothing was retrieved"
+        if context.evidence is not None and context.evidence < self._min_evidence:
+            return f"best evidence {context.evidence:.2f} is below {self._min_evidence:.2f}"
+        return ""
+
+    def _answer(self, question: str, context: Context, ledger: TokenLedger) -> Answer:
+        counter = self._index.embedder.counter
+        tokens_in = _tokens(context, counter)
+        began = time.perf_counter()
+        written: Generation = self._generator.generate(question, context)
+        ledger.add(
+            Entry(
+                "generate",
+                tokens_in,
+                counter.count(written.text),
+                written.llm_calls,
+                written.llm_tokens,
+                time.perf_counter() - began,
+                written.degraded,
+            )
+        )
+        if not written.text.strip() or written.text.strip().startswith(_NOT_FOUND):
+            text = f"{ABSTENTION} ({self._generator.name} found none in the sources)."
+            return Answer(question, text, (), context, ledger, abstained=True)
+        began = time.perf_counter()
+        resolved = resolve_citations(written.text, context)
+        quoted = sum(counter.count(citation.quote) for citation in resolved.citations)
+        ledger.add(Entry("verify", tokens_in, quoted, seconds=time.perf_counter() - began))
+        return Answer(
+            question,
+            resolved.text,
+            resolved.citations,
+            context,
+            ledger,
+            dropped_citations=resolved.dropped,
+        )
+
+
+def _tokens(context: Context, counter: TokenCounter) -> int:
+    return sum(counter.count(piece) for passage in context.passages for piece in passage.pieces)

@@ -1,0 +1,38 @@
+"""What a generator is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from rag.types import Context
+
+__all__ = ["Generation", "Generator"]
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What a generator wrote. Sources are marked `[S1]`, numbered as the context's passages.
+
+    `degraded` says what it had to leave out, or is "".
+    """
+
+    text: str
+    llm_calls: int = 0
+    llm_tokens: int = 0
+    degraded: str = ""
+
+
+class Generator(Protocol):
+    """Writes an answer from a context, marking the sources it used."""
+
+    @property
+    def name(self) -> str:
+        """As reports show it."""
+
+    def generate(self, question: str, context: Context) -> Generation:
+        """Answer the question from the context alone.
+
+        Raises:
+            ModelError: it does not answer.
+        """

@@ -1,0 +1,145 @@
+"""An open index: the store, and the models it was built with, kept together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+from rag.chunking import Chunker, RecursiveChunker, SentenceChunker, TokenChunker
+from rag.embedding.base import Embedder, Vectors
+from rag.embedding.context import embedded_text
+from rag.embedding.lexical import LexicalEncoder, SparseVector
+from rag.embedding.registry import load_embedder
+from rag.errors import ConfigError, IndexMissing
+from rag.manifest import IndexManifest
+from rag.retrieval.hybrid import HybridRetriever
+from rag.settings import Settings
+from rag.store import Condition, Store, open_store
+from rag.types import Chunk, Document, ScoredChunk
+
+__all__ = ["EmbeddedChunks", "Index", "open_index"]
+
+CHUNKERS = {kind.kind: kind for kind in (SentenceChunker, RecursiveChunker, TokenChunker)}
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedChunks:
+    """Vectors of chunks, and how many of them the embedder could not read to their end."""
+
+    dense: Vectors
+    lexical: Sequence[SparseVector]
+    truncated: int
+
+
+class Index:
+    """What `open_index` returns. A context manager; models load when they are first needed."""
+
+    def __init__(self, settings: Settings, store: Store, embedder: Embedder) -> None:
+        self.settings = settings
+        self.store = store
+        self.embedder = embedder
+        self.lexical = LexicalEncoder(settings.lexical.language)
+
+    @cached_property
+    def chunker(self) -> Chunker:
+        """The chunker of the settings, measuring with the embedder's tokenizer."""
+        chunking = self.settings.chunking
+        kind = CHUNKERS[chunking.kind]
+        return kind(self.embedder.counter, chunking.size, chunking.overlap)
+
+    @cached_property
+    def retriever(self) -> HybridRetriever:
+        """Hybrid retrieval over this index."""
+        return HybridRetriever(self.store, self.embedder, self.lexical, self.settings.retrieval)
+
+    def search(
+        self, question: str, *, top_k: int | None = None, conditions: Sequence[Condition] = ()
+    ) -> list[ScoredChunk]:
+        """The chunks nearest to a question, best first."""
+        return self.retriever.retrieve(question, top_k=top_k, conditions=conditions)
+
+    def chunk(self, document: Document) -> Iterator[Chunk]:
+        """Cut a document as this index has it.
+
+        Raises:
+            ConfigError: chunks of the configured size would not fit the embedder's window.
+        """
+        self._require_window()
+        return self.chunker.split(document)
+
+    def embed(self, chunks: Sequence[Chunk]) -> EmbeddedChunks:
+        """Dense and lexical vectors of chunks, each read under its header."""
+        counter = self.embedder.counter
+        header_tokens = self.settings.chunking.header_tokens
+        texts = [embedded_text(chunk, counter, header_tokens) for chunk in chunks]
+        room = self.embedder.max_tokens - self.embedder.reserved_tokens
+        return EmbeddedChunks(
+            dense=self.embedder.embed_documents(texts),
+            lexical=self.lexical.encode_documents(texts),
+            truncated=sum(tokens > room for tokens in counter.count_all(texts)),
+        )
+
+    def _require_window(self) -> None:
+        chunking, embedder = self.settings.chunking, self.embedder
+        needed = chunking.size + chunking.header_tokens + embedder.reserved_tokens
+        if needed > embedder.max_tokens:
+            raise ConfigError(
+                f"chunks of {chunking.size} tokens with a header of {chunking.header_tokens} do "
+                f"not fit {embedder.name}, which reads {embedder.max_tokens}",
+                hint="lower chunking.size to at most "
+                f"{embedder.max_tokens - chunking.header_tokens - embedder.reserved_tokens}",
+            )
+
+    def close(self) -> None:
+        """Let go of the index."""
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+
+def open_index(settings: Settings, *, create: bool = False) -> Index:
+    """Open the index the settings name, built with the models the settings name.
+
+    Args:
+        settings: from `rag.settings.load_settings`.
+        create: make a new index where there is none.
+
+    Raises:
+        IndexMissing: there is no index, and `create` is false.
+        StoreError: it cannot be reached, or another process owns it.
+        IndexMismatch: it was built with other settings; the message names each difference.
+        ModelError: the embedder is not there.
+    """
+    embedder = load_embedder(settings.embedding)
+    try:
+        store = open_store(settings.store)
+    except IndexMissing:
+        if not create:
+            raise
+        store = open_store(settings.store, _manifest(settings, embedder, embedder.dimension))
+    try:
+        found = store.manifest()
+        found.require(_manifest(settings, embedder, found.dimension))
+        return Index(settings, store, embedder)
+    except BaseException:
+        store.close()
+        raise
+
+
+def _manifest(settings: Settings, embedder: Embedder, dimension: int) -> IndexManifest:
+    """What an index with these settings is built with; the fingerprint implies the dimension."""
+    chunking = settings.chunking
+    kind = CHUNKERS[chunking.kind]
+    return IndexManifest(
+        embedder=embedder.fingerprint,
+        dimension=dimension,
+        lexical=LexicalEncoder(settings.lexical.language).fingerprint,
+        chunker=kind(embedder.counter, chunking.size, chunking.overlap).fingerprint,
+        header_tokens=chunking.header_tokens,
+    )

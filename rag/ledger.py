@@ -1,0 +1,45 @@
+"""The token ledger: what every stage of a query took in, let through and cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+__all__ = ["Entry", "TokenLedger"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One stage of one query. `degraded` says why an optional stage was passed over, or is ""."""
+
+    stage: str
+    tokens_in: int = 0
+    tokens_out: int = 0
+    llm_calls: int = 0
+    llm_tokens: int = 0
+    seconds: float = 0.0
+    degraded: str = ""
+
+
+@dataclass(slots=True)
+class TokenLedger:
+    """The entries of one query, in the order its stages ran.
+
+    Context tokens are counted with the tokenizer named by `unit`; `llm_tokens` are the
+    generator's own count of prompt and completion.
+    """
+
+    unit: str
+    entries: list[Entry] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self.entries)
+
+    def add(self, entry: Entry) -> None:
+        """Book one stage."""
+        self.entries.append(entry)
+
+    @property
+    def seconds(self) -> float:
+        """Wall seconds of all stages together."""
+        return sum(entry.seconds for entry in self.entries)

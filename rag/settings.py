@@ -1,0 +1,341 @@
+"""Every setting, its default, and where its value came from.
+
+Order: command line > environment (`RAG_STORE__URL`) > `.env` > `/run/secrets` > `rag.toml` >
+defaults. An unknown key anywhere is an error.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
+
+from rag.errors import ConfigError
+from rag.ids import digest
+
+__all__ = [
+    "ChunkingSettings",
+    "EmbeddingSettings",
+    "GenerationSettings",
+    "IngestSettings",
+    "LexicalSettings",
+    "LoadedSettings",
+    "ModelsSettings",
+    "RetrievalSettings",
+    "SelectionSettings",
+    "Settings",
+    "StoreSettings",
+    "load_settings",
+]
+
+CONFIG_FILE = Path("rag.toml")
+SECRETS_DIR = Path("/run/secrets")
+
+FOREIGN_ENV = {
+    "QDRANT_URL": "store.url",
+    "QDRANT_API_KEY": "store.api_key",
+    "OPENAI_BASE_URL": "generation.url",
+    "OPENAI_API_KEY": "generation.api_key",
+}
+"""Variables other tools use; a `RAG_` variable of the same setting wins."""
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StoreSettings(_Group):
+    """Where the index lives."""
+
+    kind: Literal["edge", "server"] = Field("edge", description="embedded engine, or a server")
+    path: Path = Field(Path(".spanrag"), description="folder of the embedded index")
+    url: str = Field("", description="address of the Qdrant server")
+    api_key: SecretStr = Field(SecretStr(""), description="key of the Qdrant server")
+    collection: str = Field("spanrag", min_length=1, description="collection on the server")
+    timeout: float = Field(30.0, gt=0, description="seconds to wait for the server")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _url_means_server(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("url"):
+            return {"kind": "server", **values}
+        return values
+
+    @model_validator(mode="after")
+    def _server_has_url(self) -> StoreSettings:
+        if self.kind == "server" and not self.url:
+            raise ValueError("store.kind is server but store.url is not set")
+        return self
+
+
+class ChunkingSettings(_Group):
+    """How documents are cut."""
+
+    kind: Literal["sentences", "recursive", "tokens"] = "sentences"
+    size: int = Field(200, ge=1, description="tokens of the embedder, at most")
+    overlap: int = Field(0, ge=0, description="tokens repeated of the chunk before")
+    header_tokens: int = Field(32, ge=0, description="title and section embedded with a chunk")
+
+    @model_validator(mode="after")
+    def _overlap_leaves_room(self) -> ChunkingSettings:
+        if self.overlap >= self.size:
+            raise ValueError("chunking.overlap must be smaller than chunking.size")
+        return self
+
+
+class EmbeddingSettings(_Group):
+    """Which model makes the dense vectors."""
+
+    kind: Literal["bundled", "sentence_transformers", "llama_index"] = "bundled"
+    model: str = Field("", description="folder or name; for llama_index 'module:Class'")
+    options: dict[str, Any] = Field({}, description="arguments of the llama_index class")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    backend: Literal["torch", "openvino"] = "torch"
+
+    @model_validator(mode="after")
+    def _model_is_named(self) -> EmbeddingSettings:
+        if self.kind != "bundled" and not self.model:
+            raise ValueError(f"embedding.kind is {self.kind} but embedding.model is not set")
+        return self
+
+
+class LexicalSettings(_Group):
+    """How words are matched."""
+
+    language: str = Field("english", description="of stemming and stop words")
+
+
+class RetrievalSettings(_Group):
+    """How many chunks are found, and how the two rankings are joined."""
+
+    top_k: int = Field(10, ge=1, le=1000, description="chunks a question gets")
+    candidates: int = Field(100, ge=1, le=10_000, description="chunks each ranking offers")
+    dense_weight: float = Field(1.0, ge=0)
+    lexical_weight: float = Field(1.0, ge=0)
+    rrf_k: int = Field(60, ge=1, description="reciprocal rank fusion: 1 / (k + rank)")
+
+    @model_validator(mode="after")
+    def _some_ranking(self) -> RetrievalSettings:
+        if not self.dense_weight + self.lexical_weight:
+            raise ValueError("retrieval.dense_weight and retrieval.lexical_weight are both 0")
+        return self
+
+
+class SelectionSettings(_Group):
+    """How retrieved chunks are narrowed to evidence sentences."""
+
+    sentences: int = Field(3, ge=0, description="sentences kept; 0 keeps whole chunks")
+    min_evidence: float = Field(
+        0.30, ge=-1, le=1, description="cosine of the best sentence below which we abstain"
+    )
+
+
+class GenerationSettings(_Group):
+    """Who writes the answer."""
+
+    kind: Literal["extractive", "bundled", "local", "server"] = "extractive"
+    model: str = Field("", description="folder or hub name (local), model name (server)")
+    url: str = Field("", description="OpenAI-compatible base URL, e.g. http://127.0.0.1:8000/v1")
+    api_key: SecretStr = SecretStr("")
+    device: str = Field("auto", description="of a local model: auto, cpu, cuda")
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    context_window: int = Field(4096, ge=256, description="tokens the model can take")
+    max_tokens: int = Field(256, ge=1, description="tokens of an answer")
+    temperature: float = Field(0.0, ge=0, le=2)
+    timeout: float = Field(120.0, gt=0, description="seconds to wait for an answer")
+
+    @model_validator(mode="after")
+    def _endpoint_is_named(self) -> GenerationSettings:
+        if self.kind == "server" and not (self.url and self.model):
+            raise ValueError("generation.kind is server but generation.url or .model is not set")
+        if self.kind == "local" and not self.model:
+            raise ValueError("generation.kind is local but generation.model is not set")
+        if self.max_tokens >= self.context_window:
+            raise ValueError("generation.max_tokens must be smaller than generation.context_window")
+        return self
+
+
+class IngestSettings(_Group):
+    """How a run of ingest behaves."""
+
+    window_tokens: int = Field(65_536, ge=256, description="tokens embedded at a time")
+    max_delete_fraction: float = Field(
+        0.2, ge=0, le=1, description="of a source's documents --prune may retire without --yes"
+    )
+    ignore: tuple[str, ...] = Field((), description="extra patterns, as in .gitignore")
+
+
+class ModelsSettings(_Group):
+    """Where pulled model files are kept."""
+
+    path: Path | None = Field(None, description="default: the user's cache folder")
+
+
+class Settings(BaseSettings):
+    """The whole tree. Make one with `load_settings` to have every source read."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="RAG_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    offline: bool = Field(True, description="never ask a model hub for anything")
+    store: StoreSettings = StoreSettings()
+    chunking: ChunkingSettings = ChunkingSettings()
+    embedding: EmbeddingSettings = EmbeddingSettings()
+    lexical: LexicalSettings = LexicalSettings()
+    retrieval: RetrievalSettings = RetrievalSettings()
+    selection: SelectionSettings = SelectionSettings()
+    generation: GenerationSettings = GenerationSettings()
+    ingest: IngestSettings = IngestSettings()
+    models: ModelsSettings = ModelsSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what is passed in: `load_settings` reads the sources, to know their origins."""
+        return (init_settings,)
+
+    @property
+    def hash(self) -> str:
+        """A digest of every value but secrets; reports carry it."""
+        return digest(self.model_dump(mode="json"))[:12]
+
+
+class LoadedSettings(BaseModel):
+    """Settings and the origin of every value that is not a default."""
+
+    settings: Settings
+    origins: dict[str, str]
+    """Dotted key to origin, as in {"store.url": "environment RAG_STORE__URL"}."""
+
+
+def load_settings(
+    file: Path | None = None, overrides: Mapping[str, Any] | None = None
+) -> LoadedSettings:
+    """Read every source there is.
+
+    Args:
+        file: a TOML file; by default `rag.toml` where there is one.
+        overrides: dotted keys to values, from the command line; strings are read as TOML values.
+
+    Raises:
+        ConfigError: a file is missing or malformed, a key is unknown, a value is invalid.
+    """
+    tree: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for origin, values in _sources(file, overrides or {}):
+        for key, value in _leaves(values):
+            _put(tree, key, value)
+            origins[key] = origin(key) if callable(origin) else origin
+    try:
+        settings = Settings(**tree)
+    except ValidationError as error:
+        raise _config_error(error, origins) from None
+    return LoadedSettings(settings=settings, origins=origins)
+
+
+def _sources(file: Path | None, overrides: Mapping[str, Any]) -> Iterable[tuple[Any, Any]]:
+    """Weakest first: a later value replaces an earlier one."""
+    if file is not None or CONFIG_FILE.is_file():
+        path = file or CONFIG_FILE
+        yield str(path), _read_toml(path)
+    if SECRETS_DIR.is_dir():
+        yield str(SECRETS_DIR), SecretsSettingsSource(Settings, secrets_dir=SECRETS_DIR)()
+    if Path(".env").is_file():
+        found = DotEnvSettingsSource(Settings, env_file=".env")()
+        # Other programs keep their variables in the same file; ours start with RAG_.
+        yield ".env", {key: value for key, value in found.items() if key in Settings.model_fields}
+    foreign: dict[str, Any] = {}
+    for variable, key in FOREIGN_ENV.items():
+        if value := os.environ.get(variable):
+            _put(foreign, key, value)
+    names = {key: variable for variable, key in FOREIGN_ENV.items()}
+    yield lambda key: f"environment {names[key]}", foreign
+    _refuse_unknown_variables()
+    yield (
+        lambda key: "environment RAG_" + key.upper().replace(".", "__"),
+        EnvSettingsSource(Settings)(),
+    )
+    given: dict[str, Any] = {}
+    for key, value in overrides.items():
+        _put(given, key, _toml_value(value))
+    yield "command line", given
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as stream:
+            return tomllib.load(stream)
+    except FileNotFoundError:
+        raise ConfigError(f"no settings file {path}", hint="check the path after -c") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"cannot read {path}: {error}", hint="mend the file") from None
+
+
+def _refuse_unknown_variables() -> None:
+    for variable in os.environ:
+        if variable.startswith("RAG_"):
+            group = variable.removeprefix("RAG_").split("__")[0].lower()
+            if group not in Settings.model_fields:
+                raise ConfigError(
+                    f"unknown setting {variable} in the environment",
+                    hint="`rag config show` lists every setting",
+                )
+
+
+def _toml_value(value: Any) -> Any:
+    """A command-line string as TOML reads it (`3`, `true`, `[1, 2]`), else as it stands."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return value
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and f"{prefix}{key}" != "embedding.options":
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _put(tree: dict[str, Any], key: str, value: Any) -> None:
+    *groups, leaf = key.split(".")
+    for group in groups:
+        tree = cast("dict[str, Any]", tree.setdefault(group, {}))
+        if not isinstance(tree, dict):
+            raise ConfigError(f"{key} is not a setting", hint="`rag config show` lists every one")
+    tree[leaf] = value
+
+
+def _config_error(error: ValidationError, origins: Mapping[str, str]) -> ConfigError:
+    first = error.errors(include_url=False, include_context=False)[0]
+    key = ".".join(str(part) for part in first["loc"])
+    where = f" (from {origins[key]})" if key in origins else ""
+    if first["type"] == "extra_forbidden":
+        return ConfigError(
+            f"unknown setting {key}{where}", hint="`rag config show` lists every setting"
+        )
+    message = first["msg"].removeprefix("Value error, ")
+    return ConfigError(f"setting {key}{where}: {message}", hint="mend the value")

@@ -1,0 +1,136 @@
+"""What a store is: the same calls, with the same results, on every backend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, Self
+
+from rag.embedding.base import Vectors
+from rag.embedding.lexical import SparseVector
+from rag.manifest import IndexManifest
+from rag.settings import StoreSettings
+from rag.store.filters import Condition
+from rag.types import Chunk, Document
+
+__all__ = ["DocumentRecord", "Hit", "Rankings", "Store", "open_store"]
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRecord:
+    """One revision of a document as the store holds it.
+
+    `live` revisions are searched; the others were being written when a run ended (their `tokens`
+    are 0: nobody had counted to the end).
+    """
+
+    doc_id: str
+    namespace: str
+    key: str
+    source: str
+    name: str
+    revision: str
+    fingerprint: str
+    meta_digest: str
+    tokens: int
+    live: bool
+
+
+class Hit(NamedTuple):
+    """A chunk's id and its score in one ranking."""
+
+    id: str
+    score: float
+
+
+class Rankings(NamedTuple):
+    """What each way of searching found, best first."""
+
+    dense: list[Hit]
+    lexical: list[Hit]
+
+
+class Store(Protocol):
+    """An open index. Every write is durable when the call returns.
+
+    The life of a revision: `stage` its chunks (nothing sees them), then `commit` (it is searched,
+    and every other revision of the document is gone). A crash between any two calls leaves the
+    old revision served.
+
+    Raises:
+        StoreError: any call, where the backend cannot be reached or refuses.
+    """
+
+    def manifest(self) -> IndexManifest:
+        """What the index was built with."""
+
+    def documents(self, namespace: str | None = None) -> Iterator[DocumentRecord]:
+        """Every revision of every document (of one namespace), live or not."""
+
+    def stage(
+        self,
+        document: Document,
+        chunks: Sequence[Chunk],
+        dense: Vectors,
+        lexical: Sequence[SparseVector],
+    ) -> None:
+        """Write chunks of a revision that is not served yet. The first call holds chunk 0."""
+
+    def commit(self, doc_id: str, revision: str, tokens: int) -> None:
+        """Serve this revision, of so many tokens, and delete all others of the document."""
+
+    def discard(self, doc_id: str, revision: str) -> None:
+        """Delete one revision."""
+
+    def retire(self, doc_id: str) -> None:
+        """Delete a document, every revision of it."""
+
+    def describe(self, document: Document) -> None:
+        """Renew what is said of a served revision (source, meta, fingerprint), not its vectors."""
+
+    def rankings(
+        self,
+        dense: Sequence[float],
+        lexical: SparseVector,
+        limit: int,
+        conditions: Sequence[Condition] = (),
+    ) -> Rankings:
+        """The `limit` nearest live chunks, by meaning and by words, that meet all conditions."""
+
+    def chunks(self, ids: Sequence[str]) -> Mapping[str, Chunk]:
+        """Chunks by id; an id the store does not hold is not in the result."""
+
+    def count(self) -> int:
+        """The number of live chunks."""
+
+    def optimize(self) -> None:
+        """Build what makes searching fast. Long; only an ingest calls it."""
+
+    def close(self) -> None:
+        """Let go of the index."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exc_info: object) -> None: ...
+
+
+def open_store(settings: StoreSettings, create: IndexManifest | None = None) -> Store:
+    """Open the index the settings name.
+
+    Args:
+        settings: which backend, and where.
+        create: what to build a new index with where there is none; without it, no index is an
+            error.
+
+    Raises:
+        IndexMissing: there is no index and `create` is None.
+        StoreError: it cannot be reached.
+        StoreLocked: another process owns the embedded index.
+    """
+    if settings.kind == "edge":
+        from rag.store.edge import EdgeStore
+
+        return EdgeStore.open(settings.path, create)
+    from rag.store.server import ServerStore  # slow: 1.7 s
+
+    return ServerStore.open(settings, create)

@@ -1,0 +1,286 @@
+"""The embedded engine: Qdrant in this process, one folder, one owner.
+
+The one place that knows qdrant-edge (beta API, pinned). What it needs care with: every call
+holds the GIL, every error is a bare `Exception`, a second opening of the folder fails on the
+write-ahead log's lock, and an operation is atomic but there are no batches of operations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import qdrant_edge as q
+
+from rag.embedding.base import Vectors
+from rag.embedding.lexical import SparseVector
+from rag.errors import IndexMissing, StoreError, StoreLocked
+from rag.manifest import IndexManifest
+from rag.store import schema
+from rag.store.base import DocumentRecord, Hit, Rankings
+from rag.store.filters import Condition
+from rag.types import Chunk, Document
+
+__all__ = ["EdgeStore"]
+
+_PAGE = 1_000  # records a scroll fetches at a time
+
+
+class EdgeStore:
+    """An embedded index. Open one with `EdgeStore.open`; close it when done."""
+
+    def __init__(self, shard: q.EdgeShard, path: Path) -> None:
+        self._shard = shard
+        self._path = path
+
+    @classmethod
+    def open(cls, path: Path, create: IndexManifest | None = None) -> Self:
+        """Open the index in `path`, or make it there.
+
+        Raises:
+            IndexMissing: there is none, and `create` is None.
+            StoreError: `path` holds something else.
+            StoreLocked: another process has it open.
+        """
+        exists = (path / "edge_config.json").is_file()
+        if not exists and create is None:
+            raise _missing(path)
+        if not exists and path.is_dir() and any(path.iterdir()):
+            raise StoreError(
+                f"{path} is a folder with other things in it",
+                hint="choose an empty or new folder for the index",
+            )
+        with _translated(path):
+            if exists:
+                shard = q.EdgeShard.load(str(path))
+            else:
+                assert create is not None
+                path.mkdir(parents=True, exist_ok=True)
+                shard = q.EdgeShard.create(str(path), _config(create.dimension))
+        store = cls(shard, path)
+        if store._reserved(schema.MANIFEST_ID) is None:  # new, or its making was cut short
+            if create is None:
+                store.close()
+                raise _missing(path)
+            store._initialise(create)
+        store._finish_commit()
+        return store
+
+    def _initialise(self, manifest: IndexManifest) -> None:
+        """Indexes first, the manifest last: an index with a manifest is complete."""
+        for fields, kind in (
+            (schema.KEYWORD_FIELDS, q.PayloadSchemaType.Keyword),
+            (schema.INTEGER_FIELDS, q.PayloadSchemaType.Integer),
+        ):
+            for field in fields:
+                self._update(q.UpdateOperation.create_field_index(field, kind))
+        self._put_reserved(schema.MANIFEST_ID, manifest.to_payload())
+
+    def manifest(self) -> IndexManifest:
+        """What the index was built with: the payload of a reserved point."""
+        return IndexManifest.from_payload(self._reserved(schema.MANIFEST_ID) or {})
+
+    def documents(self, namespace: str | None = None) -> Iterator[DocumentRecord]:
+        """Every revision of every document, live or not."""
+        must: list[Any] = [_equals("ordinal", 0)]
+        if namespace is not None:
+            must.append(_equals("namespace", namespace))
+        offset = None
+        while True:
+            with _translated(self._path):
+                records, offset = self._shard.scroll(
+                    q.ScrollRequest(
+                        limit=_PAGE,
+                        offset=offset,
+                        filter=q.Filter(must=must),
+                        with_payload=schema.RECORD_FIELDS,
+                        with_vector=False,
+                    )
+                )
+            yield from (schema.record_of(record.payload or {}) for record in records)
+            if offset is None:
+                return
+
+    def stage(
+        self,
+        document: Document,
+        chunks: Sequence[Chunk],
+        dense: Vectors,
+        lexical: Sequence[SparseVector],
+    ) -> None:
+        """Write chunks that are not served yet, in one atomic operation."""
+        points = [
+            q.Point(
+                chunk.id,
+                {
+                    schema.DENSE: vector.tolist(),
+                    schema.LEXICAL: q.SparseVector(terms.indices, terms.values),
+                },
+                schema.payload_of(document, chunk),
+            )
+            for chunk, vector, terms in zip(chunks, dense, lexical, strict=True)
+        ]
+        self._update(q.UpdateOperation.upsert_points(points))
+
+    def commit(self, doc_id: str, revision: str, tokens: int) -> None:
+        """Serve this revision and delete all others.
+
+        Two operations, so a journal point goes before them: whoever opens the index after a
+        crash in between finishes the job before anything is searched.
+        """
+        journal = {"doc_id": doc_id, "revision": revision, "tokens": tokens}
+        self._put_reserved(schema.JOURNAL_ID, journal)
+        self._finish_commit()
+
+    def _finish_commit(self) -> None:
+        journal = self._reserved(schema.JOURNAL_ID)
+        if not journal:
+            return
+        this = _equals("doc_id", journal["doc_id"])
+        revision = _equals("revision", journal["revision"])
+        self._update(
+            q.UpdateOperation.set_payload_by_filter(
+                q.Filter(must=[this, revision]), schema.committed(journal["tokens"])
+            )
+        )
+        self._update(
+            q.UpdateOperation.delete_points_by_filter(q.Filter(must=[this], must_not=[revision]))
+        )
+        self._update(q.UpdateOperation.delete_points([schema.JOURNAL_ID]))
+
+    def discard(self, doc_id: str, revision: str) -> None:
+        """Delete one revision."""
+        of_revision: list[Any] = [_equals("doc_id", doc_id), _equals("revision", revision)]
+        self._update(q.UpdateOperation.delete_points_by_filter(q.Filter(must=of_revision)))
+
+    def retire(self, doc_id: str) -> None:
+        """Delete a document, every revision of it."""
+        of_document = q.Filter(must=[_equals("doc_id", doc_id)])
+        self._update(q.UpdateOperation.delete_points_by_filter(of_document))
+
+    def describe(self, document: Document) -> None:
+        """Renew source, meta and fingerprint of a served revision."""
+        this: list[Any] = [_equals("doc_id", document.id), _equals("revision", document.revision)]
+        for must, payload in (
+            (this, schema.description(document)),
+            ([*this, _equals("ordinal", 0)], schema.document_facts(document)),
+        ):
+            self._update(q.UpdateOperation.set_payload_by_filter(q.Filter(must=must), payload))
+
+    def rankings(
+        self,
+        dense: Sequence[float],
+        lexical: SparseVector,
+        limit: int,
+        conditions: Sequence[Condition] = (),
+    ) -> Rankings:
+        """The nearest live chunks, by meaning and by words."""
+        where = _filter(conditions)
+        queries: list[q.Query] = [
+            q.Query.Nearest(list(dense), using=schema.DENSE),
+            q.Query.Nearest(q.SparseVector(lexical.indices, lexical.values), using=schema.LEXICAL),
+        ]
+        with _translated(self._path):
+            found = [
+                self._shard.query(q.QueryRequest(limit=limit, query=query, filter=where))
+                for query in queries
+            ]
+        return Rankings(*([Hit(str(point.id), point.score) for point in each] for each in found))
+
+    def chunks(self, ids: Sequence[str]) -> Mapping[str, Chunk]:
+        """Chunks by id."""
+        with _translated(self._path):
+            records = self._shard.retrieve(list(ids), with_payload=True, with_vector=False)
+        return {str(record.id): schema.chunk_of(record.payload or {}) for record in records}
+
+    def count(self) -> int:
+        """The number of live chunks."""
+        with _translated(self._path):
+            return self._shard.count(q.CountRequest(filter=_filter(())))
+
+    def optimize(self) -> None:
+        """Build the HNSW graph. Holds the GIL to its end."""
+        with _translated(self._path):
+            self._shard.optimize()
+
+    def close(self) -> None:
+        """Flush, and let go of the folder."""
+        with _translated(self._path):
+            self._shard.flush()
+            self._shard.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def _update(self, operation: q.UpdateOperation) -> None:
+        with _translated(self._path):
+            self._shard.update(operation)
+
+    def _reserved(self, point_id: str) -> dict[str, Any] | None:
+        with _translated(self._path):
+            found = self._shard.retrieve([point_id], with_payload=True, with_vector=False)
+        return found[0].payload if found else None
+
+    def _put_reserved(self, point_id: str, payload: dict[str, Any]) -> None:
+        """A point without vectors: no search finds it, and it lives and dies with the shard."""
+        self._update(q.UpdateOperation.upsert_points([q.Point(point_id, {}, payload)]))
+
+
+def _missing(path: Path) -> IndexMissing:
+    return IndexMissing(
+        f"no index at {path}", hint="build one with `rag ingest`, or name it with --where"
+    )
+
+
+def _config(dimension: int) -> q.EdgeConfig:
+    return q.EdgeConfig(
+        vectors={schema.DENSE: q.EdgeVectorParams(size=dimension, distance=q.Distance.Cosine)},
+        sparse_vectors={schema.LEXICAL: q.EdgeSparseVectorParams(modifier=q.Modifier.Idf)},
+        wal_enabled=True,  # without it a kill loses everything since the last flush
+    )
+
+
+def _equals(field: str, value: str | int) -> q.FieldCondition:
+    return q.FieldCondition(field, match=q.MatchValue(value))
+
+
+def _filter(conditions: Sequence[Condition]) -> q.Filter:
+    must: list[Any] = [_equals("state", schema.LIVE)]
+    must_not: list[Any] = []
+    bounds = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
+    for condition in conditions:
+        if name := bounds.get(condition.operator):
+            limit = q.RangeFloat(**{name: float(condition.values[0])})
+            must.append(q.FieldCondition(condition.path, range=limit))
+        else:
+            should: list[Any] = [_equals(condition.path, v) for v in condition.alternatives]
+            should += [
+                q.FieldCondition(condition.path, range=q.RangeFloat(gte=value, lte=value))
+                for value in condition.values
+                if isinstance(value, float)
+            ]
+            any_of = q.Filter(should=should)
+            (must if condition.operator == "=" else must_not).append(any_of)
+    return q.Filter(must=must, must_not=must_not)
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """Turn the binding's bare exceptions into ours."""
+    try:
+        yield
+    except Exception as error:
+        if type(error) is not Exception:  # a bug of ours (TypeError), not the engine's word
+            raise
+        if "WouldBlock" in str(error):
+            raise StoreLocked(
+                f"the index {path} is open in another process",
+                hint="wait for it to end, or stop it; an embedded index has one owner at a time",
+            ) from None
+        reason = str(error).splitlines()[0]
+        raise StoreError(f"index {path}: {reason}", hint="see `rag doctor`") from error

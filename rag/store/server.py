@@ -1,0 +1,285 @@
+"""A Qdrant server or cluster, through qdrant-client.
+
+The one place that knows qdrant-client. Without a server at hand its local mode runs the same
+calls, which is how the contract tests always exercise this file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Self
+
+from qdrant_client import QdrantClient
+from qdrant_client import models as m
+from qdrant_client.common.client_exceptions import QdrantException
+from qdrant_client.http.exceptions import ApiException
+
+from rag.embedding.base import Vectors
+from rag.embedding.lexical import SparseVector
+from rag.errors import IndexMissing, StoreError
+from rag.manifest import IndexManifest
+from rag.settings import StoreSettings
+from rag.store import schema
+from rag.store.base import DocumentRecord, Hit, Rankings
+from rag.store.filters import Condition
+from rag.types import Chunk, Document
+
+__all__ = ["ServerStore"]
+
+_PAGE = 1_000  # records a scroll fetches at a time
+_UPLOAD = 128  # points in one request: well below the server's 32 MB
+_MANIFEST = "spanrag_manifest"
+
+
+class ServerStore:
+    """An index on a server. Open one with `ServerStore.open`; close it when done."""
+
+    def __init__(self, client: QdrantClient, collection: str) -> None:
+        self._client = client
+        self._collection = collection
+
+    @classmethod
+    def open(cls, settings: StoreSettings, create: IndexManifest | None = None) -> Self:
+        """Open the settings' collection, or make it.
+
+        Raises:
+            StoreError: the server does not answer, or has no such collection.
+        """
+        with _translated(settings.url):
+            client = QdrantClient(
+                url=settings.url,
+                api_key=settings.api_key.get_secret_value() or None,
+                timeout=round(settings.timeout),
+            )
+        store = cls(client, settings.collection)
+        store.prepare(create)
+        return store
+
+    def prepare(self, create: IndexManifest | None) -> None:
+        """Make the collection where there is none.
+
+        Raises:
+            IndexMissing: there is none, and `create` is None.
+        """
+        with self._translated():
+            exists = self._client.collection_exists(self._collection)
+            if exists and self._metadata():
+                return
+            if create is None:
+                raise IndexMissing(
+                    f"the server has no index {self._collection!r}",
+                    hint="build it with `rag ingest`, or set store.collection",
+                )
+            if not exists:
+                self._client.create_collection(
+                    self._collection,
+                    vectors_config={
+                        schema.DENSE: m.VectorParams(
+                            size=create.dimension, distance=m.Distance.COSINE
+                        )
+                    },
+                    sparse_vectors_config={
+                        schema.LEXICAL: m.SparseVectorParams(modifier=m.Modifier.IDF)
+                    },
+                )
+            self._initialise(create)
+
+    def _initialise(self, manifest: IndexManifest) -> None:
+        """Indexes first, the manifest last: a collection with a manifest is complete."""
+        for fields, kind in (
+            (schema.KEYWORD_FIELDS, m.PayloadSchemaType.KEYWORD),
+            (schema.INTEGER_FIELDS, m.PayloadSchemaType.INTEGER),
+        ):
+            for field in fields:
+                self._client.create_payload_index(self._collection, field, kind, wait=True)
+        self._client.update_collection(
+            self._collection, metadata={_MANIFEST: manifest.to_payload()}
+        )
+
+    def manifest(self) -> IndexManifest:
+        """What the index was built with: metadata of the collection."""
+        with self._translated():
+            return IndexManifest.from_payload(self._metadata())
+
+    def _metadata(self) -> dict[str, Any]:
+        metadata = self._client.get_collection(self._collection).config.metadata or {}
+        payload: dict[str, Any] = metadata.get(_MANIFEST, {})
+        return payload
+
+    def documents(self, namespace: str | None = None) -> Iterator[DocumentRecord]:
+        """Every revision of every document, live or not."""
+        must: list[m.Condition] = [_equals("ordinal", 0)]
+        if namespace is not None:
+            must.append(_equals("namespace", namespace))
+        offset = None
+        while True:
+            with self._translated():
+                records, offset = self._client.scroll(
+                    self._collection,
+                    scroll_filter=m.Filter(must=must),
+                    limit=_PAGE,
+                    offset=offset,
+                    with_payload=schema.RECORD_FIELDS,
+                )
+            yield from (schema.record_of(record.payload or {}) for record in records)
+            if offset is None:
+                return
+
+    def stage(
+        self,
+        document: Document,
+        chunks: Sequence[Chunk],
+        dense: Vectors,
+        lexical: Sequence[SparseVector],
+    ) -> None:
+        """Write chunks that are not served yet, chunk 0 in the first request."""
+        points = [
+            m.PointStruct(
+                id=chunk.id,
+                vector={
+                    schema.DENSE: vector.tolist(),
+                    schema.LEXICAL: m.SparseVector(indices=terms.indices, values=terms.values),
+                },
+                payload=schema.payload_of(document, chunk),
+            )
+            for chunk, vector, terms in zip(chunks, dense, lexical, strict=True)
+        ]
+        with self._translated():
+            for at in range(0, len(points), _UPLOAD):
+                self._client.upsert(self._collection, points[at : at + _UPLOAD], wait=True)
+
+    def commit(self, doc_id: str, revision: str, tokens: int) -> None:
+        """Serve this revision and delete all others, in one request."""
+        this, of_revision = _equals("doc_id", doc_id), _equals("revision", revision)
+        with self._translated():
+            self._client.batch_update_points(
+                self._collection,
+                [
+                    m.SetPayloadOperation(
+                        set_payload=m.SetPayload(
+                            payload=schema.committed(tokens),
+                            filter=m.Filter(must=[this, of_revision]),
+                        )
+                    ),
+                    m.DeleteOperation(
+                        delete=m.FilterSelector(
+                            filter=m.Filter(must=[this], must_not=[of_revision])
+                        )
+                    ),
+                ],
+                wait=True,
+            )
+
+    def discard(self, doc_id: str, revision: str) -> None:
+        """Delete one revision."""
+        self._delete(_equals("doc_id", doc_id), _equals("revision", revision))
+
+    def retire(self, doc_id: str) -> None:
+        """Delete a document, every revision of it."""
+        self._delete(_equals("doc_id", doc_id))
+
+    def _delete(self, *must: m.Condition) -> None:
+        selector = m.FilterSelector(filter=m.Filter(must=list(must)))
+        with self._translated():
+            self._client.delete(self._collection, selector, wait=True)
+
+    def describe(self, document: Document) -> None:
+        """Renew source, meta and fingerprint of a served revision."""
+        this: list[m.Condition] = [
+            _equals("doc_id", document.id),
+            _equals("revision", document.revision),
+        ]
+        with self._translated():
+            for must, payload in (
+                (this, schema.description(document)),
+                ([*this, _equals("ordinal", 0)], schema.document_facts(document)),
+            ):
+                self._client.set_payload(
+                    self._collection, payload, points=m.Filter(must=must), wait=True
+                )
+
+    def rankings(
+        self,
+        dense: Sequence[float],
+        lexical: SparseVector,
+        limit: int,
+        conditions: Sequence[Condition] = (),
+    ) -> Rankings:
+        """The nearest live chunks, by meaning and by words, in one request."""
+        where = _filter(conditions)
+        terms = m.SparseVector(indices=lexical.indices, values=lexical.values)
+        with self._translated():
+            found = self._client.query_batch_points(
+                self._collection,
+                [
+                    m.QueryRequest(query=query, using=using, limit=limit, filter=where)
+                    for query, using in ((list(dense), schema.DENSE), (terms, schema.LEXICAL))
+                ],
+            )
+        return Rankings(*([Hit(str(p.id), p.score) for p in each.points] for each in found))
+
+    def chunks(self, ids: Sequence[str]) -> Mapping[str, Chunk]:
+        """Chunks by id."""
+        with self._translated():
+            records = self._client.retrieve(self._collection, list(ids), with_payload=True)
+        return {str(record.id): schema.chunk_of(record.payload or {}) for record in records}
+
+    def count(self) -> int:
+        """The number of live chunks."""
+        with self._translated():
+            return self._client.count(self._collection, count_filter=_filter(())).count
+
+    def optimize(self) -> None:
+        """Nothing: a server optimises by itself."""
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        with _translated(f"collection {self._collection!r}"):
+            yield
+
+
+def _equals(field: str, value: str | int) -> m.FieldCondition:
+    return m.FieldCondition(key=field, match=m.MatchValue(value=value))
+
+
+def _filter(conditions: Sequence[Condition]) -> m.Filter:
+    must: list[m.Condition] = [_equals("state", schema.LIVE)]
+    must_not: list[m.Condition] = []
+    bounds = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
+    for condition in conditions:
+        if name := bounds.get(condition.operator):
+            limit = m.Range(**{name: float(condition.values[0])})
+            must.append(m.FieldCondition(key=condition.path, range=limit))
+        else:
+            should: list[Any] = [_equals(condition.path, value) for value in condition.alternatives]
+            should += [
+                m.FieldCondition(key=condition.path, range=m.Range(gte=value, lte=value))
+                for value in condition.values
+                if isinstance(value, float)
+            ]
+            (must if condition.operator == "=" else must_not).append(m.Filter(should=should))
+    return m.Filter(must=must, must_not=must_not)
+
+
+@contextmanager
+def _translated(where: str) -> Iterator[None]:
+    """Turn the client's exceptions into ours."""
+    try:
+        yield
+    except (ApiException, QdrantException, OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise StoreError(
+            f"Qdrant server, {where}: {reason}",
+            hint="check store.url and store.api_key, and that the server is up",
+        ) from error

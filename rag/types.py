@@ -1,0 +1,237 @@
+"""The nouns of the house: what flows from a connector down to an answer.
+
+All are frozen. Coordinates always refer to `Document.text`; nothing below a document holds text
+that is not a stretch of it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import Any
+
+from rag.ids import chunk_id, digest, document_id
+from rag.ledger import TokenLedger
+from rag.spans import Span, SpanSet
+
+__all__ = [
+    "Answer",
+    "Chunk",
+    "Citation",
+    "Context",
+    "Document",
+    "Passage",
+    "Place",
+    "ScoredChunk",
+    "Section",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A titled stretch of a document. Sections nest: level 1 holds level 2, as headings do."""
+
+    span: Span
+    title: str
+    level: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a reader would look: from offset `start` on, the text stands on `page`, in `section`.
+
+    `page` counts from 1 and is None where the format has no pages; `section` is the path of
+    titles, outermost first, joined by " > ", and "" outside any section.
+    """
+
+    start: int
+    page: int | None = None
+    section: str = ""
+
+
+@dataclass(frozen=True)
+class Document:
+    """One document as its connector parsed it: canonical text and the map of that text.
+
+    Args:
+        namespace: which kind of place it comes from ("file", "jsonl:/abs/path"); with `key` it
+            is the document's identity.
+        key: its name there, unique and stable ("/abs/path/report.pdf", a row id).
+        source: the path or URI as the user gave it; what citations show.
+        name: its name below the source the user gave ("2023/report.pdf").
+        text: the canonical text. Every coordinate refers to it.
+        title: what it calls itself, or "".
+        sections: titled stretches, in order of their start, properly nested.
+        pages: the offset at which each page starts (page 1 first); empty where there are none.
+        meta: flat facts to filter by; str, int, float, bool, or a list of str.
+        fingerprint: the cheap mark by which the connector sees that it has changed.
+    """
+
+    namespace: str
+    key: str
+    source: str
+    name: str
+    text: str = field(repr=False)
+    title: str = ""
+    sections: tuple[Section, ...] = field(default=(), repr=False)
+    pages: tuple[int, ...] = field(default=(), repr=False)
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    fingerprint: str = ""
+
+    @cached_property
+    def id(self) -> str:
+        """A uuid5 of namespace and key: the same on every run and machine."""
+        return document_id(self.namespace, self.key)
+
+    @cached_property
+    def revision(self) -> str:
+        """A digest of all that a chunk or its vectors depend on: text, title, structure."""
+        sections = [(s.span.start, s.span.end, s.title, s.level) for s in self.sections]
+        return digest([self.text, self.title, self.stem, sections, self.pages])
+
+    @cached_property
+    def meta_digest(self) -> str:
+        """A digest of what can change without new vectors."""
+        return digest([self.source, self.name, dict(self.meta)])
+
+    @property
+    def stem(self) -> str:
+        """The last part of the name, without its suffix: often the best title there is."""
+        return PurePosixPath(self.name).stem
+
+    def places(self, span: Span) -> tuple[Place, ...]:
+        """The places `span` runs through: the first at its start, one more at every change."""
+        first = bisect_right(self._map, span.start, key=lambda place: place.start) - 1
+        last = bisect_left(self._map, span.end, key=lambda place: place.start)
+        inside = self._map[first : max(last, first + 1)]
+        return (replace(inside[0], start=span.start), *inside[1:])
+
+    @cached_property
+    def _map(self) -> tuple[Place, ...]:
+        """Every change of page or section in the document, from offset 0 on."""
+        edges = {0, *self.pages}
+        edges.update(edge for s in self.sections for edge in (s.span.start, s.span.end))
+        opening = iter(self.sections)
+        coming = next(opening, None)
+        around: list[Section] = []
+        places: list[Place] = []
+        for edge in sorted(edges):
+            around = [section for section in around if section.span.end > edge]
+            while coming is not None and coming.span.start <= edge:
+                if coming.span.end > edge:
+                    around.append(coming)
+                coming = next(opening, None)
+            page = bisect_right(self.pages, edge) or 1 if self.pages else None
+            path = " > ".join(section.title for section in around if section.title)
+            if not places or (places[-1].page, places[-1].section) != (page, path):
+                places.append(Place(edge, page, path))
+        return tuple(places)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A span of one revision of a document, with its text: `document.text[span] == text`.
+
+    It repeats what a citation needs to know of its document, so that no second store has to be
+    asked. `tokens` is its length in the embedder's tokens, without the header that is embedded
+    with it.
+    """
+
+    doc_id: str
+    revision: str
+    ordinal: int
+    span: Span
+    text: str = field(repr=False)
+    tokens: int = 0
+    source: str = ""
+    name: str = ""
+    title: str = ""
+    places: tuple[Place, ...] = ()
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.text) != len(self.span):
+            raise ValueError(f"chunk text of {len(self.text)} characters for {self.span}")
+
+    @property
+    def id(self) -> str:
+        """A uuid5 of document, revision and ordinal."""
+        return chunk_id(self.doc_id, self.revision, self.ordinal)
+
+    def place_at(self, offset: int) -> Place:
+        """The page and section of a document offset inside the chunk."""
+        at = bisect_right(self.places, offset, key=lambda place: place.start) - 1
+        return self.places[max(at, 0)] if self.places else Place(self.span.start)
+
+    def slice(self, span: Span) -> str:
+        """The document's text at `span`, which must lie inside the chunk."""
+        if not self.span.covers(span):
+            raise ValueError(f"{span} is not inside {self.span}")
+        return span.shift(-self.span.start).text_in(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredChunk:
+    """A chunk that was retrieved. `parts` are the scores that `score` was made of."""
+
+    chunk: Chunk
+    score: float
+    rank: int
+    parts: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """What is left of a retrieved chunk: `kept` only ever shrinks, and lies inside the chunk."""
+
+    chunk: Chunk
+    kept: SpanSet
+    score: float = 0.0
+
+    def narrow(self, kept: SpanSet) -> Passage:
+        """The same passage with no more than `kept` of it."""
+        return replace(self, kept=self.kept & kept)
+
+    @property
+    def pieces(self) -> list[str]:
+        """The kept stretches, in order, each exactly as the document has it."""
+        return [self.chunk.slice(span) for span in self.kept]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The passages before the generator, best first, and whether they hold evidence at all."""
+
+    passages: tuple[Passage, ...] = ()
+    evidence: float | None = None
+    """The strongest evidence seen for the question, in [-1, 1]; None where nobody judged it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A quote in an answer and where it stands. `verified` says that it supports the answer."""
+
+    doc_id: str
+    revision: str
+    source: str
+    name: str
+    span: Span
+    quote: str
+    place: Place
+    verified: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a question comes to: text, evidence, and what it cost."""
+
+    question: str
+    text: str
+    citations: tuple[Citation, ...]
+    context: Context
+    ledger: TokenLedger
+    abstained: bool = False
+    dropped_citations: int = 0

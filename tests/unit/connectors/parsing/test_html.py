@@ -1,0 +1,137 @@
+# ruff: noqa: RUF001 (letters that look alike are what is tested)
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connectors.parsing.html import parse
+from rag.errors import DocumentError
+
+PAGE = """<!DOCTYPE html><html><head><title> The
+ page </title><style>p {color: red}</style><script>var x = "<p>no</p>";</script></head><body>
+<nav><a href="/">Home</a></nav><!-- a comment --><template><p>none</p></template>
+<h1>Main <em>title</em></h1>
+<p>First   paragraph,&nbsp;with <b>bold</b>, caf&eacute; &amp; 5&nbsp;&lt;&nbsp;6.<br>Next line.</p>
+<div hidden>gone</div><div style="color:red; DISPLAY:none">gone</div><span
+style="visibility: hidden">gone</span>
+<h2>Points</h2><ul><li>one</li><li><p>two</p></li><li></li><li>three<ul><li>deep</li></ul></ul>
+<h2>Figures</h2>
+<table><tr><th>Item</th><th>2023</th></tr><tr><td>Sales</td><td>5</td></tr></table>
+<pre>
+  a   b
+    c
+</pre>
+<h1>End</h1><p>Bye</p></body></html>"""
+
+
+def text_of(markup: str) -> str:
+    return parse(markup.encode()).text
+
+
+def test_a_page_reads_as_a_reader_sees_it() -> None:
+    parsed = parse(PAGE.encode())
+    assert parsed.title == "The page"
+    assert parsed.text == (
+        "Main title\n\nFirst paragraph, with bold, café & 5 < 6.\nNext line.\n\n"
+        "Points\n\n- one\n\n- two\n\n- three\n\n- deep\n\n"
+        "Figures\n\nItem | 2023\nSales | 5\n\n  a   b\n    c\n\nEnd\n\nBye"
+    )
+
+
+def test_headings_become_nested_sections() -> None:
+    parsed = parse(PAGE.encode())
+    sections = [(s.level, s.title, s.span.text_in(parsed.text)) for s in parsed.sections]
+    assert [section[:2] for section in sections] == [
+        (1, "Main title"), (2, "Points"), (2, "Figures"), (1, "End")
+    ]  # fmt: skip
+    assert sections[0][2].endswith("    c\n\n")
+    assert sections[1][2].endswith("- deep\n\n")
+    assert sections[3][2] == "End\n\nBye"
+
+
+def test_repeated_headings_have_offsets_of_their_own() -> None:
+    parsed = parse(b"<p>Risk</p><h2>Risk</h2><p>Risk</p><h2>Risk</h2><p>x</p>")
+    assert parsed.text == "Risk\n\nRisk\n\nRisk\n\nRisk\n\nx"
+    assert [s.span.start for s in parsed.sections] == [6, 18]
+
+
+def test_the_first_h1_is_the_title_where_the_head_has_none() -> None:
+    markup = b"<svg><title>logo</title></svg><h2>Two</h2><h1>One</h1>x"
+    assert parse(markup).title == "One"
+
+
+def test_inline_elements_do_not_part_words_and_blocks_do() -> None:
+    assert text_of("<p>x<sup>2</sup> <i>a</i><b>b</b> </p><div>c</div>d") == "x2 ab\n\nc\nd"
+
+
+def test_a_layout_table_is_read_as_blocks() -> None:
+    markup = "<table><tr><td><h2>Left</h2>menu</td><td><p>words</p></td></tr></table>"
+    parsed = parse(markup.encode())
+    assert parsed.text == "Left\n\nmenu\n\nwords"
+    assert [s.title for s in parsed.sections] == ["Left"]
+
+
+def test_a_heading_that_swallows_the_page_is_none() -> None:
+    parsed = parse(f"<h1><div>{'word ' * 100}</div><div>tail</div></h1>".encode())
+    assert parsed.sections == ()
+    assert parsed.text.endswith("\ntail")
+
+
+@pytest.mark.parametrize("tag", ["div", "span", "li", "table><tr><td", "blockquote", "h1", "b"])
+def test_deep_nesting_is_no_recursion(tag: str) -> None:
+    parsed = parse((f"<{tag}>" * 5000 + "deep" + "</div>" + "<p>after</p>").encode())
+    assert "deep" in parsed.text
+    assert "after" in parsed.text
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        '<meta charset="iso-8859-1"><p>the company’s café'.encode("cp1252"),
+        "<p>the company’s café".encode("cp1252"),
+        "<p>the company’s café".encode(),
+        '<meta charset="iso-8859-1"><p>the company’s café'.encode(),
+        "<p>the company’s café".encode("utf-16"),
+        '<?xml version="1.0" encoding="windows-1252"?><p>the company’s café</p>'.encode("cp1252"),
+    ],
+    ids=["misdeclared", "undeclared", "UTF-8", "lying meta", "UTF-16", "XML"],
+)
+def test_the_encoding_is_found(data: bytes) -> None:
+    assert parse(data).text == "the company’s café"
+
+
+def test_inline_xbrl_is_a_page_and_its_header_is_hidden() -> None:
+    markup = (
+        '<?xml version="1.0" encoding="UTF-8"?><html xmlns:ix="x"><body><div style="display:none">'
+        "<ix:header>0000012927</ix:header></div><p>Sales of <ix:nonFraction>5</ix:nonFraction>"
+        "\u200b million</p></body></html>"
+    )
+    assert text_of(markup) == "Sales of 5 million"
+
+
+def test_xml_without_html_raises_no_warning() -> None:
+    assert text_of('<?xml version="1.0"?><doc><p>words</p></doc>') == "words"
+
+
+def test_binary_data_is_not_html() -> None:
+    with pytest.raises(DocumentError, match=r"^not text"):
+        parse(bytes(range(256)) * 10)
+
+
+blocks = st.sampled_from(
+    "h1 h2 h3 h6 p div ul li table tr td th pre span b br nav script section".split()
+)
+leaves = st.sampled_from(["Risk", " ", "two words", "\xa0", "&amp;", "<", "\n", "é😀", "a | b"])
+
+
+@given(st.lists(st.one_of(leaves, blocks.map("<{}>".format), blocks.map("</{}>".format))))
+def test_a_section_starts_with_its_title_in_any_soup(pieces: list[str]) -> None:
+    parsed = parse(("<body>" + "".join(pieces)).encode())
+    previous = -1
+    for section in parsed.sections:
+        assert previous < section.span.start < section.span.end <= len(parsed.text)
+        assert section.span.text_in(parsed.text).startswith(section.title)
+        assert section.title
+        previous = section.span.start
+    assert parsed.text == parsed.text.strip("\n")

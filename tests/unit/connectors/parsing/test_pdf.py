@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path
+
+import pypdfium2 as pdfium
+import pytest
+from reportlab.lib.utils import ImageReader
+from reportlab.pdfgen.canvas import Canvas
+
+from connectors.parsing.pdf import parse
+from rag.errors import DocumentError
+from rag.spans import Span
+
+MakePdf = Callable[..., bytes]
+PIXEL = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108020000009077"
+    "53de0000000c49444154789c63f8cfc0000003010100c9fe92ef0000000049454e44ae426082"
+)
+
+
+def scan(*captions: str) -> bytes:
+    """A PDF of pages that are an image each, with a caption where there is one."""
+    buffer = BytesIO()
+    canvas = Canvas(buffer)
+    for caption in captions:
+        canvas.drawImage(ImageReader(BytesIO(PIXEL)), 0, 0, 500, 500)
+        canvas.drawString(72, 700, caption)
+        canvas.showPage()
+    canvas.save()
+    return buffer.getvalue()
+
+
+def test_pages_are_joined_by_form_feeds_and_found_by_their_offsets(make_pdf: MakePdf) -> None:
+    parsed = parse(make_pdf(["First page", "two lines"], [], ["Third page"]))
+    assert parsed.text == "First page\ntwo lines\f\fThird page"
+    assert parsed.pages == (0, 21, 22)
+    assert parsed.text[parsed.pages[2] :] == "Third page"
+    assert parsed.sections == ()
+
+
+def test_a_blank_last_page_keeps_its_number(make_pdf: MakePdf) -> None:
+    parsed = parse(make_pdf(["one"], []))
+    assert (parsed.text, parsed.pages) == ("one\f", (0, 4))
+
+
+def test_the_outline_gives_sections_from_their_pages_on(make_pdf: MakePdf) -> None:
+    outline = (("Part I", 0, 0), ("Item 1", 1, 1), ("Item 2", 1, 2), ("Part II", 0, 3))
+    parsed = parse(make_pdf(["a"], ["b"], ["c"], ["d"], outline=outline))
+    assert [(s.title, s.level, s.span) for s in parsed.sections] == [
+        ("Part I", 1, Span(0, 6)),
+        ("Item 1", 2, Span(2, 4)),
+        ("Item 2", 2, Span(4, 6)),
+        ("Part II", 1, Span(6, 7)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("title", "shown"),
+    [
+        ("Annual report 2023", "Annual report 2023"),
+        ("0000764478-23-000006", ""),
+        ("Microsoft Word - Q4 release.docx", ""),
+        ("10-K", ""),
+        ("untitled", ""),
+        ("12 34", ""),
+    ],
+)
+def test_only_a_title_of_words_is_one(make_pdf: MakePdf, title: str, shown: str) -> None:
+    assert parse(make_pdf(["x"], title=title)).title == shown
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"not a PDF at all", "damaged PDF: .*format"),
+        (b"%PDF-1.7\n1 0 obj", "damaged PDF: "),
+    ],
+)
+def test_a_damaged_file_says_so(data: bytes, reason: str) -> None:
+    with pytest.raises(DocumentError, match=f"^{reason}"):
+        parse(data)
+
+
+def test_a_cut_off_file_says_so(make_pdf: MakePdf) -> None:
+    whole = make_pdf(["words"])
+    with pytest.raises(DocumentError, match=r"^damaged PDF: "):
+        parse(whole[: len(whole) // 3])
+
+
+def test_a_password_is_asked_for_in_plain_words(make_pdf: MakePdf) -> None:
+    with pytest.raises(DocumentError, match=r"^password-protected PDF"):
+        parse(make_pdf(["secret"], password="open sesame"))
+
+
+def test_a_pdf_without_pages() -> None:
+    buffer = BytesIO()
+    empty = pdfium.PdfDocument.new()
+    empty.save(buffer)
+    empty.close()
+    with pytest.raises(DocumentError, match=r"^PDF has no pages"):
+        parse(buffer.getvalue())
+
+
+def test_scans_and_blank_pages_are_told_apart(make_pdf: MakePdf) -> None:
+    with pytest.raises(DocumentError, match=r"^no text in PDF: 2 pages of images \(OCR"):
+        parse(scan("", ""))
+    with pytest.raises(DocumentError, match=r"^empty PDF: neither text nor images \(1 page\)"):
+        parse(make_pdf([]))
+
+
+def test_scanned_pages_among_others_are_counted() -> None:
+    assert parse(scan("words", "", "")).meta["pages_without_text"] == 2
+    assert "pages_without_text" not in parse(scan("words")).meta
+
+
+def test_threads_take_turns(make_pdf: MakePdf) -> None:
+    files = [make_pdf([f"file {number}"] * 20) for number in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        for number, parsed in enumerate(pool.map(parse, files * 4)):
+            assert parsed.text.startswith(f"file {number % 8}\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "pages", "words"),
+    [
+        ("BESTBUY_2023_10K.pdf", 75, "curbside pick-up"),
+        ("BOEING_2022_10K.pdf", 190, "VC-25B Presidential Air"),
+        ("ULTABEAUTY_2023Q4_EARNINGS.pdf", 9, "Comparable Sales Increased 15.6%"),
+    ],
+)
+def test_real_filings(shared: Path, name: str, pages: int, words: str) -> None:
+    parsed = parse((shared / "pdf" / name).read_bytes())
+    assert len(parsed.pages) == pages == parsed.text.count("\f") + 1
+    assert words in parsed.text
+    assert not {c for c in parsed.text if ord(c) < 32} - {"\n", "\f"}
+    assert all(parsed.text[start - 1] == "\f" for start in parsed.pages[1:])
+    assert "0000" not in parsed.title
+
+
+def test_real_filings_read_as_another_reader_reads_them(shared: Path) -> None:
+    folder = shared / "financebench" / "corpora" / "financebench"
+    for path in sorted((shared / "pdf").glob("*.pdf")):
+        ours = parse(path.read_bytes()).text.split("\f")
+        theirs = (folder / f"{path.stem}.txt").read_text(encoding="utf-8").split("\f")
+        words = [
+            (word, set(mine.split()))
+            for mine, other in zip(ours, theirs, strict=True)
+            for word in other.split()
+        ]
+        assert sum(word in page for word, page in words) > 0.98 * len(words)
