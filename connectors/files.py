@@ -31,9 +31,6 @@ class FilesConnector:
         path: a file, a folder, or a glob ("docs/**/*.md") as Python's `glob` reads it, except
             that `docs/**` means every file below docs.
         ignore: patterns as in a .gitignore, relative to the folder.
-
-    >>> [ref.name for ref in FilesConnector("docs").list()]  # doctest: +SKIP
-    ['guide.md', 'reports/2023.pdf']
     """
 
     namespace = "file"

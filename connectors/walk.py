@@ -65,12 +65,10 @@ def escape(real: str, root: str) -> DocumentError | None:
 def _walk_below(
     name: str, real: str, admits: Admits, seen: set[str], links: list[str]
 ) -> Iterator[Found]:
-    """Walk one folder tree, each real path once, and put its links by in `links`."""
+    """Walk one folder tree and put its links by in `links`."""
     folders = [(name, real)]
     while folders:
         folder, real = folders.pop()
-        if real in seen:
-            continue
         seen.add(real)
         with os.scandir(real) as listing:
             entries = sorted(listing, key=lambda entry: entry.name)

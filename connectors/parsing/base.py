@@ -37,8 +37,8 @@ def nest(headings: Iterable[Heading], length: int) -> tuple[Section, ...]:
     Headings that share their start with the next of their level hold nothing and are left out
     (a PDF outline knows only pages, so two short items may start "together").
 
-    >>> [str(s.span.end) for s in nest([Heading(0, 1, "A"), Heading(5, 2, "A.1")], 9)]
-    ['9', '9']
+    >>> nest([Heading(0, 1, "A"), Heading(5, 2, "A.1"), Heading(8, 1, "B")], 9)[0]
+    Section(span=Span(start=0, end=8), title='A', level=1)
     """
     ordered = sorted(headings, key=lambda heading: heading.start)
     ends = [length] * len(ordered)

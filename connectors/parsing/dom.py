@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from bs4.element import NavigableString, PageElement, PreformattedString, Tag
 
-__all__ = ["BLOCKS", "flat_text", "is_shown", "raw_text", "shown_text", "visible"]
+__all__ = [
+    "BLOCKS",
+    "HEADINGS",
+    "flat_text",
+    "holds",
+    "is_shown",
+    "raw_text",
+    "shown_text",
+    "visible",
+]
 
 _UNSEEN = {"script", "style", "noscript", "template", "nav", "head", "svg", "iframe", "object"}
 _UNSEEN |= {"audio", "video", "canvas", "select", "ix:header"}
@@ -21,6 +30,7 @@ figcaption figure footer form h1 h2 h3 h4 h5 h6 header hr html legend li main ol
 summary table tbody td tfoot th thead tr ul
 """
 BLOCKS = frozenset(_BLOCKS.split())
+HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 _NEWLINE = NavigableString("\n")
 
 
@@ -53,6 +63,12 @@ def visible(root: Tag) -> Iterator[PageElement]:
                     yield _NEWLINE
             yield node
             stack.extend(reversed(node.contents))
+
+
+def holds(root: Tag, names: Container[str]) -> bool:
+    """Whether an element of one of `names` is shown somewhere below `root`."""
+    below = (node for node in visible(root) if isinstance(node, Tag) and node is not root)
+    return any(tag.name in names for tag in below)
 
 
 def raw_text(root: Tag) -> str:

@@ -11,7 +11,15 @@ from bs4.dammit import EncodingDetector
 from bs4.element import PageElement, Tag
 
 from connectors.parsing.base import Heading, Parsed, nest
-from connectors.parsing.dom import BLOCKS, flat_text, is_shown, raw_text, shown_text
+from connectors.parsing.dom import (
+    BLOCKS,
+    HEADINGS,
+    flat_text,
+    holds,
+    is_shown,
+    raw_text,
+    shown_text,
+)
 from connectors.parsing.tables import table_lines
 from connectors.parsing.text import decode
 from connectors.parsing.writer import TextWriter
@@ -20,8 +28,7 @@ __all__ = ["PARSER_VERSION", "parse"]
 
 PARSER_VERSION = "html-1"
 
-_PARAGRAPHS = {"p", "ul", "ol", "dl", "table", "blockquote", "figure", "pre", "hr"}
-_HEADING = re.compile("h[1-6]")
+_PARAGRAPHS = HEADINGS | {"p", "ul", "ol", "dl", "table", "blockquote", "figure", "pre", "hr"}
 _LONGEST_TITLE = 300
 
 
@@ -86,14 +93,8 @@ def _end(name: str, writer: TextWriter) -> None:
 
 def _write_whole(tag: Tag, writer: TextWriter, headings: list[Heading]) -> bool:
     """Write a heading, a table of data or preformatted text; False for anything else."""
-    if _HEADING.fullmatch(tag.name):
-        title = flat_text(tag)
-        # An <h1> that was never closed swallows the page; that is no heading.
-        if len(title) > _LONGEST_TITLE:
-            return False
-        if title:
-            headings.append(Heading(writer.line(title, gap=2), int(tag.name[1]), title))
-        return True
+    if tag.name in HEADINGS:
+        return _write_heading(tag, writer, headings)
     if tag.name == "table":
         lines = table_lines(tag)
         if lines:
@@ -104,6 +105,18 @@ def _write_whole(tag: Tag, writer: TextWriter, headings: list[Heading]) -> bool:
             writer.line(text, gap=2)
         return True
     return False
+
+
+def _write_heading(tag: Tag, writer: TextWriter, headings: list[Heading]) -> bool:
+    # An <h1> that was never closed swallows the page, other headings and all; it is no heading.
+    if holds(tag, HEADINGS):
+        return False
+    title = flat_text(tag)
+    if len(title) > _LONGEST_TITLE:
+        return False
+    if title:
+        headings.append(Heading(writer.line(title, gap=2), int(tag.name[1]), title))
+    return True
 
 
 def _preformatted(pre: Tag) -> str:

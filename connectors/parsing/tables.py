@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 from bs4.element import Tag
 
-from connectors.parsing.dom import shown_text, visible
+from connectors.parsing.dom import HEADINGS, holds, shown_text, visible
 
 __all__ = ["table_lines"]
 
 # What stands in the cells of a table that only lays out a page.
-_LAYOUT = {"table", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "pre", "blockquote"}
+_LAYOUT = HEADINGS | {"table", "ul", "ol", "pre", "blockquote"}
 _WIDEST = 1000  # HTML's own limit for colspan
 
 
@@ -32,8 +32,7 @@ def table_lines(table: Tag) -> list[str]:
     Columns that are blank all the way down (filings space their figures with them) and rows
     without text are left out; a blank cell in a column that is used elsewhere keeps its place.
     """
-    inside = (node for node in visible(table) if isinstance(node, Tag) and node is not table)
-    if any(tag.name in _LAYOUT for tag in inside):
+    if holds(table, _LAYOUT):
         return []
     rows = [[(cell.column, cell.text) for cell in row] for row in _rows(table)]
     full = [row for row in rows if sum(bool(text) for _, text in row) > 1]

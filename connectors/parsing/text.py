@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from io import BytesIO
 
 from charset_normalizer import from_bytes
 
@@ -26,7 +27,8 @@ _WIDE = ["utf_16", "utf_16_le", "utf_16_be", "utf_32", "utf_32_le", "utf_32_be"]
 _MISNOMERS = {"ascii", "us-ascii", "latin-1", "latin1", "iso-8859-1", "iso8859-1"}
 _RUBBISH = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ufffd]")
 _RUBBISH_SHARE = 0.05
-_SAMPLE = 1 << 18
+_BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
+_SAMPLE = 1 << 16
 
 
 def parse(data: bytes) -> Parsed:
@@ -66,17 +68,14 @@ def _decode(data: bytes, declared: str | None) -> str:
     data = data.removeprefix(codecs.BOM_UTF8)
     try:
         return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        first_odd = error.start
-    if b"\0" in data:
-        raise _not_text()
-    text = data.decode("utf-8", "replace")
+    except UnicodeDecodeError:
+        text = data.decode("utf-8", "replace")
     broken = text.count("\ufffd")
     whole = len(text) - len(text.encode("ascii", "ignore")) - broken
     # A few broken bytes must not turn every other character of a UTF-8 file to rubbish.
     if broken * 10 <= whole:
         return text
-    return data.decode(_guess(_sample(data, first_odd), declared), "replace")
+    return data.decode(_guess(_sample(data), declared), "replace")
 
 
 def _strictly(data: bytes, encoding: str) -> str:
@@ -97,13 +96,19 @@ def _guess(sample: bytes, declared: str | None) -> str:
     raise _not_text()
 
 
-def _sample(data: bytes, around: int) -> bytes:
-    """At most `_SAMPLE` bytes with the odd one among them, whole lines where there are lines."""
-    start = data.rfind(b"\n", 0, max(0, around - _SAMPLE // 4)) + 1
-    start = max(start, around - _SAMPLE // 2)
-    window = data[start : start + _SAMPLE]
-    last_line = window.rfind(b"\n", around - start)
-    return window if last_line < 0 or len(data) <= start + _SAMPLE else window[: last_line + 1]
+def _sample(data: bytes) -> bytes:
+    """The lines with bytes beyond ASCII: what tells one encoding from another, and little else."""
+    sample = bytearray()
+    for line in BytesIO(data):
+        if odd := _BEYOND_ASCII.search(line):
+            # What precedes the first such byte is ASCII and may be cut anywhere.
+            start = max(0, odd.start() - 100)
+            piece = line[start : start + _SAMPLE]
+            # Half a character would rule its encoding out; a space is never half of one.
+            sample += piece if line.endswith(piece) else piece[: piece.rfind(b" ")]
+            if len(sample) > _SAMPLE // 2:
+                break
+    return bytes(sample)
 
 
 def _not_text() -> DocumentError:

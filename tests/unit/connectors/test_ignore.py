@@ -13,12 +13,13 @@ from connectors.walk import walk
 Tree = Callable[..., Path]
 
 RULES = {
-    ".gitignore": "*.log\n!keep.log\n/only-top.txt\nbuild/\ndocs/*\n!docs/a.txt\n**/tmp/*.txt\n# c\n",
-    "sub/.gitignore": "!b.log\nlocal.txt\n/x/y.txt\n",
+    ".gitignore": "*.log\n!keep.log\n/only-top.txt\nbuild/\ndocs/*\n!docs/a.txt\n**/tmp/*.txt\n",
+    "sub/.gitignore": "!b.log\nlocal.txt\n/x/y.txt\n/here.txt\n",
     "sub/x/.gitignore": "!y.txt\n*.md\n",
     "a.log": "", "keep.log": "", "only-top.txt": "", "sub/only-top.txt": "", "build/a.txt": "",
     "sub/build/keep.log": "", "docs/a.txt": "", "docs/b.txt": "", "docs/c/a.txt": "",
     "sub/b.log": "", "sub/local.txt": "", "local.txt": "", "sub/x/y.txt": "", "sub/x/local.txt": "",
+    "sub/here.txt": "", "sub/x/here.txt": "", "here.txt": "",
     "sub/x/z.md": "", "q/tmp/a.txt": "", "q/tmp/r/a.txt": "", "build.txt": "",
 }  # fmt: skip
 

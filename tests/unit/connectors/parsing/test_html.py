@@ -65,6 +65,12 @@ def test_inline_elements_do_not_part_words_and_blocks_do() -> None:
     assert text_of("<p>x<sup>2</sup> <i>a</i><b>b</b> </p><div>c</div>d") == "x2 ab\n\nc\nd"
 
 
+def test_blocks_in_a_heading_and_in_preformatted_text_part_words() -> None:
+    parsed = parse(b"<h2><div>Item 1</div>Business</h2><pre>a<br>b<div>c</div>d</pre>")
+    assert parsed.text == "Item 1 Business\n\na\nb\nc\nd"
+    assert parsed.sections[0].title == "Item 1 Business"
+
+
 def test_a_layout_table_is_read_as_blocks() -> None:
     markup = "<table><tr><td><h2>Left</h2>menu</td><td><p>words</p></td></tr></table>"
     parsed = parse(markup.encode())
@@ -76,6 +82,9 @@ def test_a_heading_that_swallows_the_page_is_none() -> None:
     parsed = parse(f"<h1><div>{'word ' * 100}</div><div>tail</div></h1>".encode())
     assert parsed.sections == ()
     assert parsed.text.endswith("\ntail")
+    parsed = parse(b"<h1><div>Top</div><div><h2>Real</h2><p>words</p></div></h1>")
+    assert parsed.text == "Top\n\nReal\n\nwords"
+    assert [s.title for s in parsed.sections] == ["Real"]
 
 
 @pytest.mark.parametrize("tag", ["div", "span", "li", "table><tr><td", "blockquote", "h1", "b"])

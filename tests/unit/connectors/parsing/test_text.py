@@ -70,6 +70,15 @@ def test_the_odd_byte_is_found_wherever_it_is() -> None:
     assert decode(data) == data.decode("cp1252")
 
 
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_guess_is_made_where_the_odd_bytes_are(end: str) -> None:
+    text = ("plain words " + end) * 100_000 + "Привет мир, это текст на русском языке. " * 20
+    assert decode(text.encode("cp1251")) == text
+    chinese = "中文文本测试，公司年报。本年度营业收入增长了百分之五，净利润达到三亿元。 "
+    text = ("plain words " + end) * 100_000 + (chinese + end) * 20_000
+    assert decode(text.encode("gb18030")) == text
+
+
 def test_one_broken_byte_does_not_spoil_a_utf_8_file() -> None:
     data = "Größe “a” – ".encode() * 20 + b"\xff end"
     assert decode(data) == "Größe “a” – " * 20 + "\ufffd end"

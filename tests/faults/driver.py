@@ -1,0 +1,131 @@
+"""Ingests a folder in a process that kills itself at a chosen moment. Run by the tests beside it.
+
+It reads one JSON job a line from stdin, runs each in a forked child (imports are paid for once),
+and answers with one line: {"killed": true} where the child died, {"killed": false} where the run
+came to its end. A child that fails in any other way ends the driver.
+
+A job is {"index", "source", "at", "number"}. `at` says what is counted:
+
+    before-call, after-call       the store's writes, as the pipeline makes them
+    before-update, after-update   the operations that reach the engine, inside those writes
+    files                         the files in the index's folder
+    microseconds                  the clock, from the opening of the index on
+
+The child dies at the `number`th of them, by SIGKILL (of the clock by SIGALRM, which nobody handles
+either).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from tiny_index import open_tiny
+
+from connectors.registry import open_source
+from pipelines.ingest import ingest
+from rag.store.edge import EdgeStore
+
+WRITES = frozenset({"stage", "commit", "discard", "retire", "describe", "optimize"})
+
+
+class Killer:
+    """Counts moments and dies at the chosen one."""
+
+    def __init__(self, number: int) -> None:
+        self._left = number
+
+    def count(self) -> None:
+        self._left -= 1
+        if self._left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class KillingStore:
+    """A store that dies with its process right before or right after one of its writes."""
+
+    def __init__(self, wrapped: Any, killer: Killer, *, after: bool) -> None:
+        self.wrapped = wrapped
+        self._killer = killer
+        self._after = after
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.wrapped, name)
+        if name not in WRITES:
+            return found
+
+        def write(*arguments: Any) -> None:
+            if not self._after:
+                self._killer.count()
+            found(*arguments)
+            if self._after:
+                self._killer.count()
+
+        return write
+
+
+def run(index: str, source: str, at: str, number: int) -> None:
+    killer = Killer(number)
+    moment, _, what = at.partition("-")
+    wrap: Any = lambda store: store  # noqa: E731
+    if what == "call":
+        wrap = lambda store: KillingStore(store, killer, after=moment == "after")  # noqa: E731
+    elif what == "update":
+        update = EdgeStore._update
+
+        def counted(store: EdgeStore, operation: Any) -> None:
+            if moment == "before":
+                killer.count()
+            update(store, operation)
+            if moment == "after":
+                killer.count()
+
+        EdgeStore._update = counted  # type: ignore[method-assign]
+    elif at == "microseconds":
+        open_store = EdgeStore.open
+
+        def timed(*arguments: Any) -> EdgeStore:
+            # The kernel's clock: a thread would wait for the engine, which holds the GIL.
+            signal.setitimer(signal.ITIMER_REAL, number / 1e6)
+            return open_store(*arguments)
+
+        EdgeStore.open = timed  # type: ignore[method-assign,assignment]
+    with open_tiny(Path(index), window_tokens=256, wrap=wrap) as opened:
+        report = ingest(opened, [open_source(source)], prune=True)
+    assert not report.failed, report.failed
+
+
+def wait_and_kill(child: int, folder: str, files: int) -> int:
+    """Wait for a child; kill it as soon as there are so many files below `folder`."""
+    while True:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return status
+        if sum(len(names) for _, _, names in os.walk(folder)) >= files:
+            os.kill(child, signal.SIGKILL)
+            return os.waitpid(child, 0)[1]
+
+
+def main() -> None:
+    for line in sys.stdin:
+        job = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            run(**job)
+            os._exit(0)
+        if job["at"] == "files":
+            status = wait_and_kill(child, job["index"], job["number"])
+        else:
+            _, status = os.waitpid(child, 0)
+        code = os.waitstatus_to_exitcode(status)
+        if code not in (0, -signal.SIGKILL, -signal.SIGALRM):
+            sys.exit(f"the run of {line.strip()} ended with {code}")
+        print(json.dumps({"killed": code != 0}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
