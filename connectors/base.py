@@ -22,7 +22,8 @@ class SourceRef:
     """One document as a listing names it.
 
     Args:
-        key: its identity in the connector's namespace.
+        key: its identity in the connector's namespace; "" where a problem keeps it from being
+            known, and so what is listed cannot be told from what is gone.
         source: the path or URI to show, as the user gave it.
         name: its name below the source.
         fingerprint: changes whenever the document may have changed; cheap to get.
@@ -51,7 +52,7 @@ class Connector(Protocol):
         """
 
     def covers(self, key: str) -> bool:
-        """Whether a document of this key would be listed here if it existed."""
+        """Whether a document of this key belongs to what is listed here, if it exists or not."""
 
     def fetch(self, ref: SourceRef) -> Document:
         """Read and parse one document.

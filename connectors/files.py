@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from connectors.base import SourceRef
@@ -64,15 +64,20 @@ class FilesConnector:
         return [self._ref(file) for file in found]
 
     def covers(self, key: str) -> bool:
-        """Whether a file of this absolute path would be listed here if it existed."""
+        """Whether a file of this absolute path belongs here.
+
+        One that the ignore rules pass over does: ignoring a file that was ingested makes it
+        vanish, as deleting it would.
+        """
         if not self._is_folder():
             return key == self._root
         prefix = self._root.rstrip("/") + "/"
         name = key.removeprefix(prefix)
+        folders = (name[:at] for at, letter in enumerate(name) if letter == "/")
         return (
             key.startswith(prefix)
-            and all(self._admits(folder, True) for folder in _parents(name))
-            and self._admits(name, False)
+            and all(self._fits(folder, True) for folder in folders)
+            and self._fits(name, False)
         )
 
     def fetch(self, ref: SourceRef) -> Document:
@@ -104,12 +109,14 @@ class FilesConnector:
         return bool(self._glob) or os.path.isdir(self._root)
 
     def _admits(self, name: str, folder: bool) -> bool:
+        return self._fits(name, folder) and not self._rules.ignores(name, folder=folder)
+
+    def _fits(self, name: str, folder: bool) -> bool:
+        """Whether it is neither hidden nor of another format, and the glob, if any, names it."""
         if os.path.basename(name).startswith("."):
             return False
         wanted = folder or _suffix(name) in FORMATS
-        if self._glob:
-            wanted = wanted and _matches(name.split("/"), self._glob, folder)
-        return wanted and not self._rules.ignores(name, folder=folder)
+        return wanted and (not self._glob or _matches(name.split("/"), self._glob, folder))
 
     def _check(self) -> None:
         if not os.path.exists(self._root):
@@ -162,13 +169,6 @@ def _matches(name: Sequence[str], pattern: Sequence[str], folder: bool) -> bool:
             _matches(name[skip:], pattern[1:], folder) for skip in range(len(name) + 1)
         )
     return fnmatchcase(name[0], pattern[0]) and _matches(name[1:], pattern[1:], folder)
-
-
-def _parents(name: str) -> Iterator[str]:
-    at = name.find("/")
-    while at >= 0:
-        yield name[:at]
-        at = name.find("/", at + 1)
 
 
 def _suffix(name: str) -> str:

@@ -97,12 +97,13 @@ class JsonlConnector:
 
     def _ref(self, line: _Line, offsets: dict[str, int]) -> SourceRef:
         at_line = f":{line.number}"
-        key, name = self._path + at_line, os.path.basename(self._path) + at_line
+        key, name = "", os.path.basename(self._path) + at_line
         problem = None
         try:
             row = parse_row(line.data)
             found = row_id(row, self._id)
             if found in offsets:
+                key = found
                 problem = DocumentError(f"duplicate id {found!r}: an earlier line has it")
             else:
                 # From here on the id is known: a bad text must not look like a deleted document.

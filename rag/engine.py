@@ -42,7 +42,9 @@ class QueryEngine:
         selection = index.settings.selection
         self._min_evidence = selection.min_evidence
         self._stages: Sequence[Stage] = (
-            (SelectSentences(index.embedder, selection.sentences),) if stages is None else stages
+            (SelectSentences(index.embedder, index.lexical, selection.sentences),)
+            if stages is None
+            else stages
         )
 
     def query(

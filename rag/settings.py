@@ -139,7 +139,7 @@ class SelectionSettings(_Group):
 
     sentences: int = Field(3, ge=0, description="sentences kept; 0 keeps whole chunks")
     min_evidence: float = Field(
-        0.30, ge=-1, le=1, description="cosine of the best sentence below which we abstain"
+        0.55, ge=-1, le=1.5, description="score of the best sentence below which we abstain"
     )
 
 

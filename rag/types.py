@@ -207,7 +207,7 @@ class Context:
 
     passages: tuple[Passage, ...] = ()
     evidence: float | None = None
-    """The strongest evidence seen for the question, in [-1, 1]; None where nobody judged it."""
+    """The strongest evidence seen for the question; None where nobody judged it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from itertools import accumulate
 from threading import Lock
@@ -14,16 +14,23 @@ from pypdfium2.raw import (  # type: ignore[import-untyped]
     FPDF_ERR_PASSWORD,
     FPDF_ERR_SECURITY,
     FPDF_PAGEOBJ_IMAGE,
+    PDFDEST_VIEW_FITBH,
+    PDFDEST_VIEW_FITH,
+    PDFDEST_VIEW_XYZ,
     FPDF_CloseDocument,
     FPDF_LoadMemDocument64,
 )
 
 from connectors.parsing.base import Heading, Parsed, nest
+from connectors.parsing.furniture import furniture
 from rag.errors import DocumentError
+from rag.spans import Span
 
 __all__ = ["PARSER_VERSION", "parse"]
 
-PARSER_VERSION = "pdf-1"
+PARSER_VERSION = "pdf-2"
+
+_SLACK = 1.0  # points: a heading's letters may rise a little above where its entry points
 
 _PDFIUM = Lock()  # pdfium is not thread-safe, not even across documents
 
@@ -36,8 +43,9 @@ _FILE_NAME = re.compile(r"\.(pdf|docx?|xlsx?|pptx?|html?|rtf|txt|indd|qxd|tmp)$"
 def parse(data: bytes) -> Parsed:
     r"""Pages joined by form feeds, line ends as "\n", sections from the outline if there is one.
 
-    An outline names pages, so a section starts where its page does. `meta` has the author and
-    the subject, and `pages_without_text` where some pages are images only (scans).
+    Running heads, feet and page numbers are left out. A section starts where its outline entry
+    points to: at that height of its page, or at the page's start where it names none. `meta` has
+    the author and the subject, and `pages_without_text` where some pages are scans.
 
     Raises:
         DocumentError: it is damaged, encrypted, or holds no text.
@@ -51,11 +59,16 @@ def parse(data: bytes) -> Parsed:
 
 
 def _read(pdf: Any) -> Parsed:
-    texts, scans = list[str](), 0
+    raw, scans = list[str](), 0
     for number in range(len(pdf)):
         with closing(pdf[number]) as page:
-            texts.append(_page_text(page))
-            scans += not texts[-1].strip() and _has_image(page)
+            raw.append(_page_text(page))
+            scans += not raw[-1].strip() and _has_image(page)
+    dropped = furniture(raw)
+    texts = [
+        "".join(gone.complement(len(page)).texts_in(page))
+        for page, gone in zip(raw, dropped, strict=True)
+    ]
     text = "\f".join(texts)
     if not text.strip():
         raise _no_text(len(texts), scans)
@@ -65,10 +78,14 @@ def _read(pdf: Any) -> Parsed:
     }
     if scans:
         meta["pages_without_text"] = scans
+    headings = [
+        Heading(pages[number] + at - len(dropped[number].clip(Span(0, at))), level, title)
+        for number, at, level, title in _outline(pdf, raw)
+    ]
     return Parsed(
         text,
         title=_title(_info(pdf, "Title")),
-        sections=nest(_outline(pdf, pages), len(text)),
+        sections=nest(headings, len(text)),
         pages=tuple(pages),
         meta=meta,
     )
@@ -76,7 +93,10 @@ def _read(pdf: Any) -> Parsed:
 
 def _page_text(page: Any) -> str:
     with closing(page.get_textpage()) as reader:
-        text: str = reader.get_text_bounded()
+        return _canonical(reader.get_text_bounded())
+
+
+def _canonical(text: str) -> str:
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     return _CONTROL.sub("", _HYPHEN.sub("-", text))
 
@@ -85,13 +105,41 @@ def _has_image(page: Any) -> bool:
     return any(True for _ in page.get_objects(filter=[FPDF_PAGEOBJ_IMAGE]))
 
 
-def _outline(pdf: Any, pages: list[int]) -> Iterator[Heading]:
+def _outline(pdf: Any, raw: Sequence[str]) -> Iterator[tuple[int, int, int, str]]:
+    """Page index, offset in that page, level and title of each entry."""
     for bookmark in pdf.get_toc():
         target = bookmark.get_dest()
         number = None if target is None else target.get_index()
         title = _line(bookmark.get_title)
-        if title and number is not None and 0 <= number < len(pages):
-            yield Heading(pages[number], bookmark.level + 1, title)
+        if title and number is not None and 0 <= number < len(raw):
+            height = _height(target)
+            with closing(pdf[number]) as page:
+                at = 0 if height is None else _offset_below(page, height, raw[number])
+            yield number, at, bookmark.level + 1, title
+
+
+def _offset_below(page: Any, height: float, text: str) -> int:
+    """Where in the page's text the first letter below `height` stands; 0 if nobody can say."""
+    with closing(page.get_textpage()) as reader:
+        if _canonical(reader.get_text_range()) != text:
+            return 0  # letters outside the page: pdfium's two ways of counting differ
+        tops = [reader.get_charbox(at)[3] for at in range(reader.count_chars())]
+        below = [at for at, top in enumerate(tops) if 0 < top <= height]
+        if not below:
+            return 0
+        first = max(below, key=lambda at: (tops[at], -at))
+        before = _canonical(reader.get_text_range(0, first)) if first else ""
+        return before.rfind("\n") + 1  # its line's start: a first letter may be a low one
+
+
+def _height(target: Any) -> float | None:
+    """How far up its page a destination points, in points; None where it means all of it."""
+    mode, position = target.get_view()
+    if mode == PDFDEST_VIEW_XYZ and len(position) > 1:
+        return float(position[1]) + _SLACK
+    if mode in (PDFDEST_VIEW_FITH, PDFDEST_VIEW_FITBH) and position:
+        return float(position[0]) + _SLACK
+    return None
 
 
 def _info(pdf: Any, name: str) -> str:

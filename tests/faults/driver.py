@@ -8,7 +8,7 @@ A job is {"index", "source", "at", "number"}. `at` says what is counted:
 
     before-call, after-call       the store's writes, as the pipeline makes them
     before-update, after-update   the operations that reach the engine, inside those writes
-    files                         the files in the index's folder
+    files                         the files below the folder that the index's folder is in
     microseconds                  the clock, from the opening of the index on
 
 The child dies at the `number`th of them, by SIGKILL (of the clock by SIGALRM, which nobody handles
@@ -99,7 +99,7 @@ def run(index: str, source: str, at: str, number: int) -> None:
     assert not report.failed, report.failed
 
 
-def wait_and_kill(child: int, folder: str, files: int) -> int:
+def wait_and_kill(child: int, folder: Path, files: int) -> int:
     """Wait for a child; kill it as soon as there are so many files below `folder`."""
     while True:
         ended, status = os.waitpid(child, os.WNOHANG)
@@ -118,7 +118,7 @@ def main() -> None:
             run(**job)
             os._exit(0)
         if job["at"] == "files":
-            status = wait_and_kill(child, job["index"], job["number"])
+            status = wait_and_kill(child, Path(job["index"]).parent, job["number"])
         else:
             _, status = os.waitpid(child, 0)
         code = os.waitstatus_to_exitcode(status)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -33,7 +34,7 @@ class TinyEmbedder:
     fingerprint = "tiny:1"
 
     def __init__(self) -> None:
-        self.counter = TokenCounter.from_file(bundled_tokenizer(), "tiny")
+        self.counter = _counter()
         self.embedded: list[str] = []
 
     def embed_documents(self, texts: Sequence[str]) -> Vectors:
@@ -49,6 +50,11 @@ class TinyEmbedder:
                 row[drawn % self.dimension] += 1 if drawn & 1024 else -1
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         return vectors
+
+
+@cache
+def _counter() -> TokenCounter:
+    return TokenCounter.from_file(bundled_tokenizer(), "tiny")
 
 
 def open_tiny(

@@ -166,3 +166,28 @@ def test_real_filings_read_as_another_reader_reads_them(shared: Path) -> None:
             for mine, other in zip(map(set, map(str.split, ours)), theirs, strict=True)
         ]
         assert sum(missing) < 0.02 * len(" ".join(theirs).split())
+
+
+def test_running_heads_and_feet_are_left_out_and_offsets_hold() -> None:
+    words = ("apple", "birch", "cedar", "dogwood", "elm")
+    buffer = BytesIO()
+    canvas = Canvas(buffer)
+    for number, word in enumerate(words, start=1):
+        canvas.drawString(72, 800, "Grove Holdings annual report")
+        canvas.drawString(72, 700, f"{word} text of its own")
+        canvas.bookmarkHorizontal(word, 0, 660)
+        canvas.addOutlineEntry(f"About {word}", word)
+        canvas.drawString(72, 640, f"Heading {word}")
+        canvas.drawString(72, 40, f"Page {number} of 5")
+        canvas.showPage()
+    canvas.save()
+    parsed = parse(buffer.getvalue())
+    assert "Grove" not in parsed.text
+    assert "Page" not in parsed.text
+    pages = parsed.text.split("\f")
+    assert [page.split()[0] for page in pages] == list(words)
+    assert [parsed.text[start:].split()[0] for start in parsed.pages] == list(words)
+    # An outline entry that names a height starts its section there, not at the page's top.
+    for section, word in zip(parsed.sections, words, strict=True):
+        assert section.title == f"About {word}"
+        assert section.span.text_in(parsed.text).startswith(f"Heading {word}")

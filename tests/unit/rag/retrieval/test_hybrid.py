@@ -61,7 +61,9 @@ def retriever(
 def test_meaning_finds_what_words_do_not(
     store: Store, embedder: Embedder, lexical: LexicalEncoder
 ) -> None:
-    found = retriever(store, embedder, lexical, top_k=1).retrieve("Which engineer built a crossing?")
+    found = retriever(store, embedder, lexical, top_k=1).retrieve(
+        "Which engineer built a crossing?"
+    )
     assert [hit.chunk.name for hit in found] == ["bridge"]
     assert "lexical" not in found[0].parts
 
