@@ -24,4 +24,5 @@ def open_engine(settings: Settings) -> Iterator[QueryEngine]:
     with open_index(settings) as index:
         counter = index.embedder.counter
         generator = load_generator(settings.generation, counter, settings.models.path)
+        index.embedder.load()  # here, so that no question's ledger is charged with it
         yield QueryEngine(index, generator)

@@ -42,7 +42,7 @@ class QueryEngine:
         selection = index.settings.selection
         self._min_evidence = selection.min_evidence
         self._stages: Sequence[Stage] = (
-            (SelectSentences(index.embedder, index.lexical, selection.sentences),)
+            (SelectSentences(index.embedder, index.lexical, selection),)
             if stages is None
             else stages
         )

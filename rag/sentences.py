@@ -40,8 +40,7 @@ _NEXT_WORD = re.compile(r"\s*[(\[\"“'‘]*([\w$€£%&-]+)")  # noqa: RUF001
 _LINE = re.compile(r"[^\r\n\f\v\u2028\u2029\x85]+")
 _BULLET = re.compile(r"(?:[-*•▪●◦–—o]|\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,4})[.)])\s")  # noqa: RUF001
 _HEADING = re.compile(r"#{1,6}\s|(?:ITEM|PART|Item|Part)\s+[IVX\d]+")
-_NUMBER = re.compile(r"\(?[$€£]?\s?\(?\d[\d,.]*\)?%?\)?")
-_ENDS = re.compile(r"[.!?:;…][\"'”’)\]]*\s*$")  # noqa: RUF001 (closing quotes are meant)
+_CELL = re.compile(r"[($€£]*-?\d[\d,.]*(?<!,)[%)]*|[—–-]+|[$€£%)]")  # noqa: RUF001
 
 
 def sentence_spans(text: str, within: Span | None = None) -> Iterator[Span]:
@@ -95,11 +94,11 @@ def _breaks(text: str, line: Span, following: Span) -> bool:
 
 
 def _is_row(line: str) -> bool:
-    """Whether a line reads as a table row: cells, or at least two numbers and no full stop."""
+    """Whether a line reads as a table row: it has cells, or ends in two numbers."""
     if " | " in line or line.startswith("|"):
         return True
-    numbers = _NUMBER.findall(line)
-    return len(numbers) >= 2 and not _ENDS.search(line) and sum(map(len, numbers)) * 4 >= len(line)
+    last = line[-80:].split()[-2:]
+    return len(last) == 2 and all(map(_CELL.fullmatch, last))
 
 
 def _prose(text: str, block: Span) -> Iterator[Span]:

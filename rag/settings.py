@@ -137,7 +137,10 @@ class RetrievalSettings(_Group):
 class SelectionSettings(_Group):
     """How retrieved chunks are narrowed to evidence sentences."""
 
-    sentences: int = Field(3, ge=0, description="sentences kept; 0 keeps whole chunks")
+    sentences: int = Field(3, ge=0, description="most sentences kept; 0 keeps whole chunks")
+    relative_cut: float = Field(
+        0.75, ge=0, le=1, description="share of the best sentence's score the others need"
+    )
     min_evidence: float = Field(
         0.55, ge=-1, le=1.5, description="score of the best sentence below which we abstain"
     )

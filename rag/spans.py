@@ -52,7 +52,7 @@ class Span:
         return Span(start, end) if start < end else None
 
     def shift(self, by: int) -> Span:
-        """The same stretch seen from an origin `by` code points earlier."""
+        """The same stretch seen from an origin `by` code points earlier (later if negative)."""
         return Span(self.start + by, self.end + by)
 
     def text_in(self, text: str) -> str:

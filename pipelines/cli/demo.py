@@ -45,6 +45,7 @@ def demo(run: Run) -> None:
         engine = QueryEngine(
             index, load_generator(settings.generation, counter, settings.models.path)
         )
+        index.embedder.load()  # here, so that no question's ledger is charged with it
         answers = [engine.query(question.text) for question in QUESTIONS]
 
     def human(console: Console) -> None:

@@ -87,7 +87,7 @@ class _Lines(_Rate):
         if now - self._last < _EVERY:
             return
         self._last = now
-        left = (now - self.began) * (self.total / max(self.documents, 1e-9) - 1)
+        left = max((now - self.began) * (self.total / max(self.documents, 1e-9) - 1), 0.0)
         self._console.print(
             f"{self.documents:.0f} of {self.total} documents, {self.per_second}, about "
             f"{left:.0f} s left"

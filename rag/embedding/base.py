@@ -43,6 +43,9 @@ class Embedder(Protocol):
     def fingerprint(self) -> str:
         """Names all that changes a vector: weights, precision, prompts, dimension."""
 
+    def load(self) -> None:
+        """Read the weights now, rather than when a vector is first asked for."""
+
     def embed_documents(self, texts: Sequence[str]) -> Vectors:
         """Vectors of passages, in the order given."""
 

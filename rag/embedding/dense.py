@@ -168,6 +168,10 @@ class SentenceTransformerEmbedder:
         dtype = "default" if self._backend == "openvino" else str(self.dtype).split(".")[-1]
         return f"{self.name}:{digest(sizes)[:8]}:{self._backend}:{dtype}"
 
+    def load(self) -> None:
+        """Read the weights, and run them once: a first pass is many times slower."""
+        self.embed_queries(["load"])
+
     def embed_documents(self, texts: Sequence[str]) -> Vectors:
         """Vectors of passages, shape (texts, dimension)."""
         return self._embed(texts, self.model.encode_document)

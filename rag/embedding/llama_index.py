@@ -43,7 +43,7 @@ class LlamaIndexEmbedder:
         self.counter = TokenCounter.from_file(bundled_tokenizer(), "all-MiniLM-L6-v2")
 
     @classmethod
-    def load(cls, target: str, options: Mapping[str, Any]) -> Self:
+    def from_setting(cls, target: str, options: Mapping[str, Any]) -> Self:
         """From `module:Class` and its arguments (`max_tokens` among them is ours).
 
         Raises:
@@ -66,6 +66,9 @@ class LlamaIndexEmbedder:
     def dimension(self) -> int:
         """The length of a vector, found by making one."""
         return len(self._embedding.get_text_embedding("dimension"))
+
+    def load(self) -> None:
+        """Nothing: the object was made with its weights."""
 
     def embed_documents(self, texts: Sequence[str]) -> Vectors:
         """Vectors of passages, shape (texts, dimension)."""

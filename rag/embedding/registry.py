@@ -43,7 +43,7 @@ def load_embedder(settings: EmbeddingSettings) -> Embedder:
     if settings.kind == "llama_index":
         from rag.embedding.llama_index import LlamaIndexEmbedder
 
-        return LlamaIndexEmbedder.load(settings.model, settings.options)
+        return LlamaIndexEmbedder.from_setting(settings.model, settings.options)
     from rag.embedding.dense import SentenceTransformerEmbedder
 
     bundled = settings.kind == "bundled"

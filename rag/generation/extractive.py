@@ -9,7 +9,7 @@ __all__ = ["ExtractiveGenerator"]
 
 
 class ExtractiveGenerator:
-    """Quotes what is kept of each passage, best first, and marks its source.
+    """Quotes what is kept of each passage, best first, and marks the source of each stretch.
 
     It never invents, needs nothing, and is the default: with the bundled models the gold answer
     stands far more often in the best sentence than in what they write.
@@ -18,14 +18,11 @@ class ExtractiveGenerator:
     name = "extractive"
 
     def generate(self, question: str, context: Context) -> Generation:
-        """One line a passage: its kept stretches, then its mark."""
+        """One line a kept stretch, and after it its mark."""
         del question  # what to keep was decided with it; here is nothing left to decide
         lines = (
-            f"{' … '.join(map(_on_one_line, passage.pieces))} [S{number}]"
+            f"{' '.join(piece.split())} [S{number}]"
             for number, passage in enumerate(context.passages, start=1)
+            for piece in passage.pieces
         )
         return Generation("\n".join(lines))
-
-
-def _on_one_line(text: str) -> str:
-    return " ".join(text.split())

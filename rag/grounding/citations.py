@@ -114,28 +114,34 @@ def _cite(claim: str, number: int, context: Context) -> Citation | None:
 def _quote(words: set[str], passage: Passage) -> tuple[Span | None, float]:
     """The sentences of the passage that share most words with the claim, and the share.
 
-    One sentence where one says it all; neighbours are added only where they say more.
+    One sentence where one says it all; its neighbours are added where they say more, never
+    across what was not kept.
     """
-    if not words:
-        return None, 0.0
+    best: tuple[float, Span | None] = (0.0, None)
     start = passage.chunk.span.start
-    sentences = [
-        span.shift(start)
-        for kept in passage.kept
-        for span in sentence_spans(passage.chunk.text, kept.shift(-start))
-    ]
-    shared = [words & _content_words(passage.chunk.slice(span)) for span in sentences]
-    if not any(shared):
-        return None, 0.0
+    for kept in passage.kept if words else ():
+        sentences = [
+            span.shift(start) for span in sentence_spans(passage.chunk.text, kept.shift(-start))
+        ]
+        shared = [words & _content_words(passage.chunk.slice(span)) for span in sentences]
+        if any(shared):
+            first, last, covered = _run(shared)
+            span = Span(sentences[first].start, sentences[last].end)
+            best = max(best, (len(covered) / len(words), span), key=lambda found: found[0])
+    return best[1], best[0]
+
+
+def _run(shared: list[set[str]]) -> tuple[int, int, set[str]]:
+    """The sentence with most shared words, grown while its neighbours share further ones."""
     first = last = max(range(len(shared)), key=lambda at: len(shared[at]))
     covered = shared[first]
-    for step in (1, -1):
-        at = (last if step > 0 else first) + step
-        while 0 <= at < len(shared) and shared[at] - covered:
-            covered = covered | shared[at]
-            first, last = min(first, at), max(last, at)
-            at += step
-    return Span(sentences[first].start, sentences[last].end), len(covered) / len(words)
+    while last + 1 < len(shared) and shared[last + 1] - covered:
+        last += 1
+        covered = covered | shared[last]
+    while first and shared[first - 1] - covered:
+        first -= 1
+        covered = covered | shared[first]
+    return first, last, covered
 
 
 def _content_words(text: str) -> set[str]:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from rag.embedding.base import Embedder
 from rag.embedding.lexical import LexicalEncoder
 from rag.sentences import sentence_spans
+from rag.settings import SelectionSettings
 from rag.spans import Span, SpanSet
-from rag.types import Context
+from rag.types import Context, Passage
 
 __all__ = ["SelectSentences"]
 
@@ -25,7 +26,7 @@ class _Unit(NamedTuple):
 
 
 class SelectSentences:
-    """Keeps the sentences that bear most on the question, at most `sentences` of them.
+    """Keeps the sentences that bear most on the question: a few, and none far behind the best.
 
     A sentence's score is the cosine of its embedding and the question's, plus half the share of
     the question's terms that stand in it. Terms count by how rare they are among the candidate
@@ -36,15 +37,18 @@ class SelectSentences:
     Args:
         embedder: the index's own.
         lexical: the index's own; it says what a term is.
-        sentences: how many to keep; 0 keeps every chunk whole and only judges the evidence.
+        settings: how many to keep, and how much worse than the best one they may be. 0 sentences
+            keeps every chunk whole and only judges the evidence.
     """
 
     name = "select"
 
-    def __init__(self, embedder: Embedder, lexical: LexicalEncoder, sentences: int) -> None:
+    def __init__(
+        self, embedder: Embedder, lexical: LexicalEncoder, settings: SelectionSettings
+    ) -> None:
         self._embedder = embedder
         self._lexical = lexical
-        self._sentences = sentences
+        self._settings = settings
 
     def __call__(self, question: str, context: Context) -> Context:
         """The context narrowed to its best sentences."""
@@ -54,16 +58,19 @@ class SelectSentences:
         scores = self._scores(question, texts)
         best = np.argsort(-scores, kind="stable")
         evidence = float(scores[best[0]])
-        if not self._sentences:
+        if not self._settings.sentences:
             return Context(context.passages, evidence)
+        floor = self._settings.relative_cut * evidence
         kept: dict[int, list[Span]] = {}
         top: dict[int, float] = {}
-        for at in best[: self._sentences]:
+        for at in best[: self._settings.sentences]:
+            if scores[at] < floor:
+                break
             unit = units[at]
             kept.setdefault(unit.passage, []).append(unit.span)
             top.setdefault(unit.passage, float(scores[at]))
         narrowed = (
-            replace(context.passages[at].narrow(SpanSet(spans)), score=top[at])
+            replace(_narrowed(context.passages[at], spans), score=top[at])
             for at, spans in kept.items()
         )
         return Context(tuple(narrowed), evidence)
@@ -85,6 +92,14 @@ class SelectSentences:
         rarity = np.log1p((len(texts) - found + 0.5) / (found + 0.5))
         shares = holds @ rarity / max(float(rarity.sum()), 1e-9)
         return np.asarray(cosines + 0.5 * shares, dtype=np.float32)
+
+
+def _narrowed(passage: Passage, sentences: list[Span]) -> Passage:
+    """The passage with these sentences kept, and the white space between neighbours."""
+    kept = SpanSet(sentences)
+    gaps = (gap for gap in passage.kept - kept if not passage.chunk.slice(gap).strip())
+    inner = [gap for gap in gaps if gap.start - 1 in kept and gap.end in kept]
+    return passage.narrow(kept | SpanSet(inner))
 
 
 def _units(context: Context) -> tuple[list[_Unit], list[str]]:

@@ -446,7 +446,7 @@ def test_more_documents_than_a_page_are_all_listed_once(store: Store) -> None:
 
 
 def test_chunks_come_back_as_they_were_staged(store: Store) -> None:
-    text = "Erträge 収益 \U0001f4c8\n\ttab, nul \x00, quote \" and \\ e\u0301nd.\f" * 4
+    text = 'Erträge 収益 \U0001f4c8\n\ttab, nul \x00, quote " and \\ e\u0301nd.\f' * 4
     of = Document(
         namespace="file",
         key="/tmp/größe \U0001f600.pdf",
@@ -456,7 +456,14 @@ def test_chunks_come_back_as_they_were_staged(store: Store) -> None:
         title="A <title> & more",
         sections=(Section(Span(0, 60), "One", 1), Section(Span(10, 30), "Two > Three", 2)),
         pages=(0, 25, 70),
-        meta={"year": 2024, "share": 0.25, "whole": 2.0, "who": "Åsa", "tags": ["x", "ÿ"], "no": []},
+        meta={
+            "year": 2024,
+            "share": 0.25,
+            "whole": 2.0,
+            "who": "Åsa",
+            "tags": ["x", "ÿ"],
+            "no": [],
+        },
         fingerprint="",
     )
     chunks = serve(store, of)
@@ -498,9 +505,7 @@ class _Corpus:
         self.lexical = [[_random_terms(random) for _ in range(count)] for count in counts]
 
     def serve(self, store: Store) -> None:
-        for of, *vectors in zip(
-            self.documents, self.chunks, self.dense, self.lexical, strict=True
-        ):
+        for of, *vectors in zip(self.documents, self.chunks, self.dense, self.lexical, strict=True):
             chunks, dense, lexical = vectors
             serve(store, of, chunks=chunks, dense=dense, lexical=lexical)
 
@@ -524,9 +529,7 @@ def _expected(
         for vector in vectors
     ]
     holders = {term: sum(term in each for each in terms) for term in lexical.indices}
-    idf = {
-        term: math.log((len(terms) - n + 0.5) / (n + 0.5) + 1) for term, n in holders.items()
-    }
+    idf = {term: math.log((len(terms) - n + 0.5) / (n + 0.5) + 1) for term, n in holders.items()}
     by_words = [
         (
             chunk_id,
@@ -604,9 +607,7 @@ def test_two_backends_rank_alike_id_for_id(tmp_path: Path) -> None:
     for store in stores:
         corpus.serve(store)
     for question in _questions(20):
-        for ours, theirs in zip(
-            *(store.rankings(*question, 40) for store in stores), strict=True
-        ):
+        for ours, theirs in zip(*(store.rankings(*question, 40) for store in stores), strict=True):
             assert [hit.id for hit in ours] == [hit.id for hit in theirs]
             assert [hit.score for hit in ours] == pytest.approx(
                 [hit.score for hit in theirs], abs=1e-4
@@ -962,8 +963,16 @@ def test_a_killed_process_loses_no_call_that_had_returned(
         held = records(store)
         assert held[("a.txt", {"old": old, "new": new}[served].revision)] is True
         assert held.get(("a.txt", new.revision)) is committed
-        (texts,) = {"".join(sorted(c.text for c in store.chunks(
-            [hit.id for hit in store.rankings(ANY_VECTOR, ANY_WORD, 10).dense]).values()))}
+        (texts,) = {
+            "".join(
+                sorted(
+                    c.text
+                    for c in store.chunks(
+                        [hit.id for hit in store.rankings(ANY_VECTOR, ANY_WORD, 10).dense]
+                    ).values()
+                )
+            )
+        }
         assert (served == "new") is ("new" in texts)
 
 

@@ -21,12 +21,40 @@ pytestmark = pytest.mark.parametrize(
 
 ROW = "Total net sales 1,204 1,150"
 PIECES = [
-    "Net sales rose. ", "Costs fell", "the ", "e-mail-server ", "a.b/c?d=e ", " ", "\n", "\r\n", "\n\n",
-    "\t", "\f", "\u2028", "\u00a0", ROW, f"{ROW}\n", "| a | b |\r\n", "e\u0301", "\u0301", "\u00e9",
-    "\U0001f44d\U0001f3fd", "\U0001f468\u200d\U0001f469\u200d\U0001f467", "\u6771\u4eac\u90fd",
-    "\ud55c\uad6d\uc5b4\uc785\ub2c8\ub2e4", "\u200b", "\ufeff", "\x00", ".", "...", "?!", "(",
-    "antidisestablishmentarianism", "x" * 70, "qzxvk" * 30,
-]  # fmt: skip
+    "Net sales rose. ",
+    "Costs fell",
+    "the ",
+    "e-mail-server ",
+    "a.b/c?d=e ",
+    " ",
+    "\n",
+    "\r\n",
+    "\n\n",
+    "\t",
+    "\f",
+    "\u2028",
+    "\u00a0",
+    ROW,
+    f"{ROW}\n",
+    "| a | b |\r\n",
+    "e\u0301",
+    "\u0301",
+    "\u00e9",
+    "\U0001f44d\U0001f3fd",
+    "\U0001f468\u200d\U0001f469\u200d\U0001f467",
+    "\u6771\u4eac\u90fd",
+    "\ud55c\uad6d\uc5b4\uc785\ub2c8\ub2e4",
+    "\u200b",
+    "\ufeff",
+    "\x00",
+    ".",
+    "...",
+    "?!",
+    "(",
+    "antidisestablishmentarianism",
+    "x" * 70,
+    "qzxvk" * 30,
+]
 texts = st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=20).map("".join)
 
 
@@ -163,10 +191,12 @@ def test_the_same_document_is_always_cut_the_same_way(
 
 
 @given(
-    words=st.lists(st.sampled_from(["net", "sales", "rose.", "1,204", "\u6771\u4eac", "ok?"]), max_size=60),
+    words=st.lists(
+        st.sampled_from(["net", "sales", "rose.", "1,204", "\u6771\u4eac", "ok?"]), max_size=60
+    ),
     between=st.sampled_from([" ", "\n", "\r\n", " \n\n"]),
     setting=settings,
-)  # fmt: skip
+)
 def test_the_tokens_of_a_chunk_are_those_of_its_text(
     kind: type[SpanChunker],
     counter: TokenCounter,

@@ -11,10 +11,36 @@ from rag.sentences import LONGEST_SENTENCE, sentence_spans
 from rag.spans import Span
 
 pieces = st.sampled_from(
-    ["Net sales rose. ", "Inc. ", "U.S. ", "the ", "3.50", "\n", "\r\n", "\n\n", "\f", "\u2028", " ",
-     "| a | b |", "1,204 1,150", "# Heading", "- item", "1. item", "(a) ", '."', "...", "?!",
-     "\u2026", "\u201cNo.\u201d ", "e\u0301", "\U0001f44d", "\u6771\u4eac\u3002", "x" * 900, "y " * 700]
-) | st.text(max_size=4)  # fmt: skip
+    [
+        "Net sales rose. ",
+        "Inc. ",
+        "U.S. ",
+        "the ",
+        "3.50",
+        "\n",
+        "\r\n",
+        "\n\n",
+        "\f",
+        "\u2028",
+        " ",
+        "| a | b |",
+        "1,204 1,150",
+        "# Heading",
+        "- item",
+        "1. item",
+        "(a) ",
+        '."',
+        "...",
+        "?!",
+        "\u2026",
+        "\u201cNo.\u201d ",
+        "e\u0301",
+        "\U0001f44d",
+        "\u6771\u4eac\u3002",
+        "x" * 900,
+        "y " * 700,
+    ]
+) | st.text(max_size=4)
 texts = st.lists(pieces, max_size=20).map("".join)
 cuts = st.tuples(st.integers(0, 60), st.integers(0, 60))
 

@@ -1,9 +1,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from copy import deepcopy
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.base import SourceRef
@@ -13,7 +12,7 @@ from rag.ids import document_id
 from rag.store import DocumentRecord
 
 NAMESPACE = "file"
-KEYS = st.sampled_from("abcdef")
+KEYS = st.sampled_from("abc")
 FEW = st.sampled_from("123")
 PROBLEM = DocumentError("must not be read")
 
@@ -21,22 +20,20 @@ PROBLEM = DocumentError("must not be read")
 def _record(key: str, revision: str, mark: str, source: str, live: bool) -> DocumentRecord:
     doc_id = document_id(NAMESPACE, key)
     tokens = 9 * live
-    return DocumentRecord(
-        doc_id, NAMESPACE, key, source, key, revision, mark, "", tokens, live
-    )
+    return DocumentRecord(doc_id, NAMESPACE, key, source, key, revision, mark, "", tokens, live)
 
 
 REFS = st.builds(
     lambda key, mark, source, bad: SourceRef(key, source, key, mark, PROBLEM if bad else None),
     KEYS, FEW, st.sampled_from(["docs", "./docs"]), st.booleans(),
 )  # fmt: skip
-RECORDS = st.builds(
-    _record, KEYS, FEW, FEW, st.sampled_from(["docs", "./docs"]), st.booleans()
-)
+RECORDS = st.builds(_record, KEYS, FEW, FEW, st.sampled_from(["docs", "./docs"]), st.booleans())
 # A listing holds each key once; a store holds each revision of a document once.
 LISTINGS = st.lists(REFS, unique_by=lambda ref: ref.key)
 STORES = st.lists(RECORDS, unique_by=lambda record: (record.doc_id, record.revision))
 SCOPES = st.frozensets(KEYS)
+
+often = settings(max_examples=300)
 
 
 def planned(listing: list[SourceRef], actual: list[DocumentRecord], scope: frozenset[str]) -> Plan:
@@ -48,6 +45,7 @@ def within(listing: list[SourceRef], scope: frozenset[str]) -> list[SourceRef]:
     return [ref for ref in listing if ref.key in scope]
 
 
+@often
 @given(LISTINGS, STORES, SCOPES)
 def test_every_listed_document_is_in_exactly_one_list(listing, actual, scope) -> None:
     listing = within(listing, scope)
@@ -58,6 +56,7 @@ def test_every_listed_document_is_in_exactly_one_list(listing, actual, scope) ->
     assert Counter(keys) == Counter(ref.key for ref in listing)
 
 
+@often
 @given(LISTINGS, STORES, SCOPES)
 def test_what_has_vanished_is_served_and_covered_and_not_listed(listing, actual, scope) -> None:
     listing = within(listing, scope)
@@ -69,6 +68,7 @@ def test_what_has_vanished_is_served_and_covered_and_not_listed(listing, actual,
     )
 
 
+@often
 @given(LISTINGS, STORES, SCOPES)
 def test_leftovers_are_all_covered_revisions_but_the_one_served(listing, actual, scope) -> None:
     listing = within(listing, scope)
@@ -84,6 +84,7 @@ def test_leftovers_are_all_covered_revisions_but_the_one_served(listing, actual,
     assert all(record.live for record in kept)
 
 
+@often
 @given(LISTINGS, STORES, SCOPES)
 def test_what_is_kept_of_a_document_is_what_the_plan_says_of_it(listing, actual, scope) -> None:
     listing = within(listing, scope)
@@ -94,11 +95,10 @@ def test_what_is_kept_of_a_document_is_what_the_plan_says_of_it(listing, actual,
     silent = [record for record in actual if record.key in scope and record not in told]
     # A refused document's served revision is in no list: it goes on being served.
     assert {record.key for record in silent} <= refused
-    assert Counter(told).most_common(1) in ([], [(told[0] if told else None, 1)]) or (
-        max(Counter(told).values()) == 1
-    )
+    assert len(told) == len(set(told))
 
 
+@often
 @given(LISTINGS, STORES, SCOPES)
 def test_documents_outside_the_scope_are_never_touched(listing, actual, scope) -> None:
     found = planned(within(listing, scope), actual, scope)
@@ -109,6 +109,7 @@ def test_documents_outside_the_scope_are_never_touched(listing, actual, scope) -
     assert planned(within(listing, scope), inside, scope) == found
 
 
+@often
 @given(LISTINGS, STORES, SCOPES)
 def test_only_what_looks_the_same_in_every_way_is_unchanged(listing, actual, scope) -> None:
     listing = within(listing, scope)
@@ -129,6 +130,7 @@ def test_only_what_looks_the_same_in_every_way_is_unchanged(listing, actual, sco
     assert {record.key for record in found.unchanged} == alike
 
 
+@often
 @given(LISTINGS, STORES, SCOPES)
 def test_tasks_keep_the_order_of_the_listing(listing, actual, scope) -> None:
     listing = within(listing, scope)
@@ -136,16 +138,16 @@ def test_tasks_keep_the_order_of_the_listing(listing, actual, scope) -> None:
     assert tasks == [ref for ref in listing if ref in tasks]
 
 
+@often
 @given(LISTINGS, STORES, SCOPES)
 def test_planning_changes_nothing_and_gives_the_same_again(listing, actual, scope) -> None:
-    before = deepcopy((listing, actual))
+    refs, records = list(listing), list(actual)
     first = planned(listing, actual, scope)
     assert planned(listing, actual, scope) == first
-    # Documents' errors have no equality: compare what they hang on.
-    assert actual == before[1]
-    assert [ref.key for ref in listing] == [ref.key for ref in before[0]]
+    assert (listing, actual) == (refs, records)
 
 
+@often
 @given(LISTINGS, SCOPES)
 def test_a_store_that_holds_the_listing_has_nothing_to_do(listing, scope) -> None:
     listing = [ref for ref in within(listing, scope) if ref.problem is None]

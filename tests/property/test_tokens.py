@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
@@ -11,9 +13,25 @@ from rag.embedding.registry import bundled_tokenizer
 from rag.tokens import TokenCounter
 
 pieces = st.sampled_from(
-    ["net", "sales", " ", "\r\n", "1,204", "e\u0301", "\u00e9", "\U0001f44d\U0001f3fd", "\u6771\u4eac",
-     "\ud55c\uad6d\uc5b4", "antidisestablishmentarianism", "x" * 70, "qzxvk" * 30, "\u200b", ".", "-"]
-) | st.text(max_size=3)  # fmt: skip
+    [
+        "net",
+        "sales",
+        " ",
+        "\r\n",
+        "1,204",
+        "e\u0301",
+        "\u00e9",
+        "\U0001f44d\U0001f3fd",
+        "\u6771\u4eac",
+        "\ud55c\uad6d\uc5b4",
+        "antidisestablishmentarianism",
+        "x" * 70,
+        "qzxvk" * 30,
+        "\u200b",
+        ".",
+        "-",
+    ]
+) | st.text(max_size=3)
 texts = st.lists(pieces, max_size=14).map("".join)
 unbroken = st.lists(st.sampled_from(["net", "sales", "x" * 90, "."]), min_size=1, max_size=9)
 
@@ -34,7 +52,7 @@ def test_offsets_are_those_of_the_tokenizer_but_for_long_words(
     wanted: list[tuple[int, int]] = []
     for start, end in tokenizer.encode(text, add_special_tokens=False).offsets:
         cuts = [*range(start, end, 64), end] if end > start else [start, end]
-        wanted += zip(cuts, cuts[1:], strict=False)
+        wanted += pairwise(cuts)
     assert [tuple(pair) for pair in counter.offsets(text).tolist()] == wanted
 
 
@@ -68,7 +86,8 @@ def test_a_head_is_a_start_of_the_text_with_no_more_tokens_than_asked(
         assert head == text
 
 
-@given(words=unbroken, repeats=st.integers(1, 3), newline=st.sampled_from([" ", "\n", "\r\n"]))
+@settings(max_examples=15)
+@given(words=unbroken, repeats=st.integers(1, 2), newline=st.sampled_from([" ", "\n", "\r\n"]))
 def test_counting_does_not_depend_on_the_blocks_it_is_done_in(
     counter: TokenCounter, tokenizer: Tokenizer, words: list[str], repeats: int, newline: str
 ) -> None:

@@ -107,9 +107,9 @@ def test_repeated_rows_are_told_apart_by_their_spans(
 
 @pytest.mark.parametrize(
     "unit",
-    ["net sales rose. ", "net sales rose ", "x", "xyz-", "\u6771\u4eac\u90fd", "\U0001f44d\U0001f3fd", "."],
-    ids=["sentences", "words", "one word", "hyphens", "ideographs", "emoji"],
-)  # fmt: skip
+    ["net sales rose. ", "net sales rose ", "x", "\u6771\u4eac\u90fd", "\U0001f44d\u200d"],
+    ids=["sentences", "words", "one word", "ideographs", "emoji"],
+)
 def test_a_megabyte_in_one_line_is_cut_and_nothing_is_lost(
     kind: type[SpanChunker], counter: TokenCounter, unit: str
 ) -> None:

@@ -15,9 +15,15 @@ MARK = re.compile(r"\[(\d+)\]")
 
 
 def document(text: str, name: str = "a.txt") -> Document:
-    return Document("file", name, f"docs/{name}", name, text, pages=(0, 40), sections=(
-        Section(Span(0, len(text)), "Results"),
-    ))
+    return Document(
+        "file",
+        name,
+        f"docs/{name}",
+        name,
+        text,
+        pages=(0, 40),
+        sections=(Section(Span(0, len(text)), "Results"),),
+    )
 
 
 def passage(of: Document, start: int = 0, end: int | None = None, *kept: str) -> Passage:

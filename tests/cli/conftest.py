@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+from reportlab.pdfgen.canvas import Canvas
+
+RAG = Path(sys.executable).with_name("rag")
+
+# Every position counts: line ends of both kinds, characters outside ASCII and outside the BMP.
+OTTER = (
+    "The Eurasian otter 🦦 lives in clean rivers.\r\n"
+    "An adult otter eats about one kilogram of fish a day – mostly trout.\r\n"
+)
+BADGER = (
+    "# The badger\n\nBadgers dig their setts in sandy woodland soil.\n\n"
+    "## Diet 🍯\n\nA badger eats several hundred earthworms in a single night.\n"
+)
+HERON = ["The grey heron builds its nest in tall trees.", "Herons stand still for hours to hunt."]
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command came to."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> Any:
+        """The one JSON object on stdout; anything else there fails."""
+        assert self.stdout.endswith("\n")
+        assert self.stdout.count("\n") == 1
+        found = json.loads(self.stdout)
+        assert isinstance(found, dict)
+        return found
+
+    @property
+    def error(self) -> dict[str, str]:
+        """The error of a failed command with `--json`, which stderr says in one line, too."""
+        (error,) = self.json.values()
+        assert set(self.json) == {"error"}
+        assert set(error) == {"code", "message", "hint"}
+        assert self.stderr.splitlines()[-1].startswith(f"rag: {error['message']}")
+        assert "Traceback" not in self.stderr
+        return error
+
+
+class Rag(Protocol):
+    def __call__(self, *arguments: str, **options: Any) -> Ran: ...
+
+
+def run_rag(*arguments: str, cwd: Path, env: dict[str, str] | None = None, text: str = "") -> Ran:
+    done = subprocess.run(
+        [RAG, *arguments],
+        cwd=cwd,
+        env=clean_environment() | (env or {}),
+        input=text.encode(),
+        capture_output=True,
+        timeout=240,
+        check=False,
+    )
+    return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def clean_environment() -> dict[str, str]:
+    foreign = ("QDRANT_URL", "QDRANT_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_KEY")
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("RAG_") and name not in foreign
+    }
+
+
+@pytest.fixture
+def rag(tmp_path: Path) -> Rag:
+    """Run the command in an empty folder."""
+
+    def run(*arguments: str, **options: Any) -> Ran:
+        return run_rag(*arguments, **({"cwd": tmp_path} | options))
+
+    return run
+
+
+@pytest.fixture
+def start_rag(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Start the command in an empty folder and do not wait for it."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(*arguments: str) -> subprocess.Popen[bytes]:
+        pipe = subprocess.PIPE
+        started.append(
+            subprocess.Popen(
+                [RAG, *arguments], cwd=tmp_path, env=clean_environment(), stdout=pipe, stderr=pipe
+            )
+        )
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@dataclass(frozen=True)
+class Library:
+    """A folder with documents in `docs` and an index of them in `.spanrag`."""
+
+    root: Path
+    ingested: Ran
+
+    def rag(self, *arguments: str, **options: Any) -> Ran:
+        return run_rag(*arguments, cwd=self.root, **options)
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    """One index for all tests that only read one: making it costs seconds."""
+    root = tmp_path_factory.mktemp("library")
+    (root / "docs/birds").mkdir(parents=True)
+    (root / "docs/otter.txt").write_bytes(OTTER.encode())
+    (root / "docs/badger.md").write_bytes(BADGER.encode())
+    canvas = Canvas(str(root / "docs/birds/heron.pdf"))
+    for line in HERON:
+        canvas.drawString(72, 720, line)
+        canvas.showPage()
+    canvas.save()
+    (root / "docs/broken.pdf").write_bytes(b"%PDF-1.7 and no more")
+    return Library(root, run_rag("ingest", "docs", "--json", cwd=root))

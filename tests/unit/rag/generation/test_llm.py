@@ -1,0 +1,187 @@
+"""What every model behind LlamaIndex has in common; real engines answer in tests/e2e."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    ChatResponse,
+    CompletionResponse,
+    CompletionResponseGen,
+    LLMMetadata,
+    MessageRole,
+)
+from llama_index.core.llms import CustomLLM
+from pydantic import PrivateAttr
+
+from rag.errors import ModelError
+from rag.generation.llm import LlmGenerator
+from rag.generation.prompt import INSTRUCTIONS, render_completion, render_question
+from rag.spans import Span, SpanSet
+from rag.tokens import TokenCounter
+from rag.types import Chunk, Context, Passage
+
+
+class ScriptedLlm(CustomLLM):
+    """Says what it is told to say, and keeps what it was asked."""
+
+    answer: str = "Sales rose [S1]."
+    window: int = 4096
+    raw: Any = None
+    failure: Any = None
+    _asked: list[str] = PrivateAttr(default_factory=list)
+    _roles: list[list[MessageRole]] = PrivateAttr(default_factory=list)
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        return LLMMetadata(context_window=self.window, model_name="scripted")
+
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        self._asked.append(prompt)
+        if self.failure:
+            raise self.failure
+        return CompletionResponse(text=self.answer, raw=self.raw)
+
+    def chat(self, messages: list[ChatMessage], **kwargs: Any) -> ChatResponse:
+        self._roles.append([message.role for message in messages])
+        said = self.complete("\n".join(message.content or "" for message in messages))
+        return ChatResponse(
+            message=ChatMessage(said.text, role=MessageRole.ASSISTANT), raw=said.raw
+        )
+
+    def stream_complete(
+        self, prompt: str, formatted: bool = False, **kwargs: Any
+    ) -> CompletionResponseGen:
+        raise NotImplementedError
+
+    @property
+    def asked(self) -> list[str]:
+        return self._asked
+
+    @property
+    def roles(self) -> list[list[MessageRole]]:
+        return self._roles
+
+
+def context(*texts: str) -> Context:
+    chunks = (
+        Chunk("d", "r", ordinal, Span(0, len(text)), text, name="a.txt")
+        for ordinal, text in enumerate(texts)
+    )
+    return Context(tuple(Passage(chunk, SpanSet([chunk.span])) for chunk in chunks))
+
+
+def test_a_chat_model_gets_the_instructions_and_the_rendered_context(
+    counter: TokenCounter,
+) -> None:
+    llm, given = ScriptedLlm(answer="  Sales rose [S1].\n"), context("Sales rose.")
+    written = LlmGenerator(llm, counter, max_tokens=64).generate("Did they?", given)
+    assert llm.roles == [[MessageRole.SYSTEM, MessageRole.USER]]
+    assert llm.asked == [f"{INSTRUCTIONS}\n{render_question('Did they?', given)}"]
+    assert written.text == "Sales rose [S1]."
+    assert (written.llm_calls, written.degraded) == (1, "")
+
+
+def test_a_small_model_completes_a_prompt_with_examples(counter: TokenCounter) -> None:
+    llm, given = ScriptedLlm(), context("Sales rose.")
+    LlmGenerator(llm, counter, max_tokens=64, few_shot=True).generate("Did they?", given)
+    assert llm.roles == []
+    assert llm.asked == [render_completion("Did they?", given)]
+
+
+def test_it_is_named_as_its_model(counter: TokenCounter) -> None:
+    assert LlmGenerator(ScriptedLlm(), counter, max_tokens=64).name == "scripted"
+
+
+@pytest.mark.parametrize("few_shot", [False, True])
+def test_passages_that_do_not_fit_are_left_out_from_the_last_and_it_is_said(
+    counter: TokenCounter, few_shot: bool
+) -> None:
+    long = "harbour timber arrivals kidney turbine margin revenue gateway " * 20
+    given = context(f"first {long}", f"second {long}", f"third {long}")
+    llm = ScriptedLlm(window=900)
+    generator = LlmGenerator(llm, counter, max_tokens=100, few_shot=few_shot)
+    written = generator.generate("Did they?", given)
+    (prompt,) = llm.asked
+    left_out = [word for word in ("first", "second", "third") if f"{word} harbour" not in prompt]
+    assert left_out in (["second", "third"], ["third"])
+    assert written.degraded.startswith(str(len(left_out)))
+    assert "did not fit" in written.degraded
+    assert counter.count(prompt) <= 900 - 100
+
+
+def test_the_room_for_the_answer_is_kept_free(counter: TokenCounter) -> None:
+    given = context("harbour " * 300, "timber " * 300)
+    much, little = (
+        LlmGenerator(ScriptedLlm(window=1400), counter, max_tokens=free).generate("?", given)
+        for free in (100, 800)
+    )
+    assert much.degraded == ""
+    assert little.degraded
+
+
+def test_a_question_that_leaves_no_room_is_a_model_error(counter: TokenCounter) -> None:
+    llm = ScriptedLlm(window=600)
+    with pytest.raises(ModelError, match="do not fit scripted") as caught:
+        LlmGenerator(llm, counter, max_tokens=64).generate("why " * 2_000, context("Sales rose."))
+    assert "generation.context_window" in caught.value.hint
+    assert llm.asked == []
+
+
+@pytest.mark.parametrize(
+    "failure", [RuntimeError("CUDA out of memory\nat line 3"), TimeoutError(), ValueError("")]
+)
+def test_whatever_a_model_raises_becomes_a_model_error_of_one_line(
+    counter: TokenCounter, failure: Exception
+) -> None:
+    llm = ScriptedLlm(failure=failure)
+    with pytest.raises(ModelError, match=f"scripted did not answer: {type(failure).__name__}") as e:
+        LlmGenerator(llm, counter, max_tokens=64).generate("Did they?", context("Sales rose."))
+    assert "\n" not in str(e.value)
+    assert e.value.__cause__ is failure
+
+
+def test_a_model_error_passes_as_it_is(counter: TokenCounter) -> None:
+    failure = ModelError("not pulled", hint="pull it")
+    with pytest.raises(ModelError) as caught:
+        LlmGenerator(ScriptedLlm(failure=failure), counter, max_tokens=64).generate(
+            "Did they?", context("Sales rose.")
+        )
+    assert caught.value is failure
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"usage": {"prompt_tokens": 100, "completion_tokens": 23, "total_tokens": 123}},
+        SimpleNamespace(usage=SimpleNamespace(total_tokens=123)),
+        {"usage": SimpleNamespace(total_tokens=123)},
+    ],
+    ids=["a mapping", "an object", "an object in a mapping"],
+)
+def test_the_tokens_are_those_the_engine_counted(counter: TokenCounter, raw: object) -> None:
+    generator = LlmGenerator(ScriptedLlm(raw=raw), counter, max_tokens=64)
+    assert generator.generate("Did they?", context("Sales rose.")).llm_tokens == 123
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        None,
+        {},
+        {"usage": None},
+        {"usage": {}},
+        SimpleNamespace(usage=None),
+        {"usage": {"total_tokens": None}},
+    ],
+)
+def test_where_the_engine_counts_none_the_prompt_and_answer_are_measured(
+    counter: TokenCounter, raw: object
+) -> None:
+    llm, given = ScriptedLlm(raw=raw), context("Sales rose.")
+    written = LlmGenerator(llm, counter, max_tokens=64, few_shot=True).generate("Did they?", given)
+    measured = counter.count(llm.asked[0]) + counter.count(llm.answer)
+    assert abs(written.llm_tokens - measured) <= 1
