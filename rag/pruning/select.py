@@ -60,7 +60,7 @@ class SelectSentences:
         evidence = float(scores[best[0]])
         if not self._settings.sentences:
             return Context(context.passages, evidence)
-        floor = self._settings.relative_cut * evidence
+        floor = evidence - (1 - self._settings.relative_cut) * abs(evidence)
         kept: dict[int, list[Span]] = {}
         top: dict[int, float] = {}
         for at in best[: self._settings.sentences]:
