@@ -28,18 +28,24 @@ app.add_typer(config.app, name="config")
 app.add_typer(models.app, name="models")
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"spanrag {version('spanrag')}\n")
+        raise typer.Exit
+
+
 @app.callback()
 def root(
     version: Annotated[
-        bool, typer.Option("--version", is_eager=True, help="Print the version and exit.")
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
     ] = False,
 ) -> None:
     """Answers from private documents: exact citations, few tokens, measured proof."""
-    if version:
-        from importlib.metadata import version as installed
-
-        sys.stdout.write(f"spanrag {installed('spanrag')}\n")
-        raise typer.Exit
 
 
 def main() -> None:
@@ -64,14 +70,18 @@ def main() -> None:
         code = getattr(error, "exit_code", 1)  # Typer's own usage errors carry 2
         if code == 1 and ("-v" in sys.argv or "--verbose" in sys.argv):
             traceback.print_exc()
-        _fail(*_describe(error, code), as_json)
+        what = _describe(error, code)
+        if what[1].startswith("Usage: "):  # a bare `rag` or `rag config`: the help is the answer
+            sys.stderr.write(what[1] + "\n")
+        else:
+            _fail(*what, as_json)
     sys.exit(code or 0)
 
 
 def _describe(error: Exception, code: int) -> tuple[str, str, str]:
     if code == 2:
         message = getattr(error, "format_message", lambda: str(error))()
-        return "usage", message, "see `rag --help`"
+        return "usage", message.rstrip("."), "see `rag --help`"
     text = str(error).splitlines()
     message = f"{type(error).__name__}: {text[0] if text else ''}"
     return "unexpected", message, "run it again with -v for the traceback, and report it"

@@ -14,7 +14,7 @@ import tempfile
 import zipfile
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from llama_index.core.base.llms.types import (
     CompletionResponse,
@@ -23,7 +23,6 @@ from llama_index.core.base.llms.types import (
 )
 from llama_index.core.llms import CustomLLM
 from platformdirs import user_cache_path
-from pydantic import PrivateAttr
 
 from rag.errors import ExtraMissing, ModelError
 
@@ -86,7 +85,6 @@ class BundledLlm(CustomLLM):
     context_window: int = 4096
     max_tokens: int = 256
     temperature: float = 0.0
-    _server: Any = PrivateAttr(None)
 
     @classmethod
     def class_name(cls) -> str:
@@ -101,6 +99,16 @@ class BundledLlm(CustomLLM):
             num_output=self.max_tokens,
             model_name="SmolLM2-135M-Instruct",
         )
+
+    def loaded(self) -> Self:
+        """This model with its weights read, so that its first answer is not charged with it.
+
+        Raises:
+            ModelError: the file is not there.
+            ExtraMissing: llama.cpp is not installed.
+        """
+        _ = self._engine
+        return self
 
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """Complete a prompt to the end of its line."""

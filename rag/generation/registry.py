@@ -44,7 +44,7 @@ def load_generator(
             context_window=settings.context_window,
             max_tokens=settings.max_tokens,
             temperature=settings.temperature,
-        )
+        ).loaded()
     elif settings.kind == "local":
         from rag.generation.local import load_local
 

@@ -85,7 +85,7 @@ def test_query_prints_the_answer_its_citations_and_the_ledger(answered) -> None:
         check_shape(entry, ENTRY)
     assert answered["abstained"] is False
     assert "one kilogram of fish a day" in answered["answer"]
-    assert [entry["stage"] for entry in answered["ledger"]][0] == "retrieve"
+    assert answered["ledger"][0]["stage"] == "retrieve"
     assert {entry["degraded"] for entry in answered["ledger"]} == {""}
     by_stage = {entry["stage"]: entry for entry in answered["ledger"]}
     assert by_stage["select"]["tokens_out"] < by_stage["select"]["tokens_in"]

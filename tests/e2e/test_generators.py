@@ -23,7 +23,7 @@ from rag.spans import Span, SpanSet
 from rag.tokens import TokenCounter
 from rag.types import Chunk, Context, Passage
 
-QUESTION = "How many arrivals were recorded in May?"
+QUESTION = "What did the harbour office record?"
 TEXTS = [
     "The harbour office recorded 412 arrivals in May, 38 more than in April.",
     "Mirella Okafor designed the Kestrel bridge, which opened in 1987.",
@@ -53,7 +53,7 @@ def context(*texts: str) -> Context:
     return Context(tuple(Passage(chunk, SpanSet([chunk.span])) for chunk in chunks))
 
 
-LONG = "timber and harbour and kidney and turbine stood there in the rain. " * 60
+LONG = "timber and harbour and kidney and turbine stood there in the rain. " * 25
 
 
 # --- extractive ----------------------------------------------------------------------------
@@ -74,7 +74,7 @@ def test_the_extractive_answer_is_the_evidence_with_citations(counter: TokenCoun
 
 @pytest.fixture(scope="module")
 def small(gguf: Path, counter: TokenCounter) -> Generator:
-    settings = GenerationSettings(kind="bundled", context_window=2048, max_tokens=32)
+    settings = GenerationSettings(kind="bundled", context_window=1024, max_tokens=32)
     return load_generator(settings, counter, gguf.parent)
 
 
@@ -103,7 +103,7 @@ def test_passages_beyond_the_bundled_models_window_are_dropped_and_it_is_said(
     written = small.generate(QUESTION, context(TEXTS[0], LONG, LONG, LONG))
     assert written.text
     assert "did not fit" in written.degraded
-    assert 0 < written.llm_tokens <= 2048
+    assert 0 < written.llm_tokens <= 1024
 
 
 def test_one_passage_beyond_the_window_is_a_model_error(small: Generator) -> None:
@@ -199,7 +199,9 @@ def server(gguf: Path) -> Iterator[Address]:
     params.n_ctx = 2048
     params.n_parallel = 1
     params.verbosity = -1
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = max(1, (os.cpu_count() or 2) - 1)
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = max(
+        1, (os.cpu_count() or 2) - 1
+    )
     params.cache_ram_mib = 64
     params.endpoint_slots = False
     running = xllamacpp.Server(params)
@@ -259,9 +261,10 @@ def test_the_tokens_booked_are_the_servers_own_count(
 
 
 def test_a_server_reads_no_more_than_its_window(server: Address, counter: TokenCounter) -> None:
-    written = of_server(server, counter).generate(QUESTION, context(TEXTS[0], LONG, LONG, LONG))
+    narrow = of_server(server, counter, context_window=1024)
+    written = narrow.generate(QUESTION, context(TEXTS[0], LONG, LONG, LONG))
     assert "did not fit" in written.degraded
-    assert 0 < written.llm_tokens <= 2048
+    assert 0 < written.llm_tokens <= 1024
 
 
 def test_a_prompt_the_server_refuses_is_a_model_error(
@@ -269,7 +272,7 @@ def test_a_prompt_the_server_refuses_is_a_model_error(
 ) -> None:
     boastful = of_server(server, counter, context_window=100_000)
     with pytest.raises(ModelError, match="did not answer: BadRequestError"):
-        boastful.generate(QUESTION, context(LONG * 4))
+        boastful.generate(QUESTION, context(LONG * 10))
 
 
 @pytest.mark.parametrize("key", ["a wrong key", ""])
@@ -295,15 +298,13 @@ def test_nothing_listening_is_a_model_error_within_seconds(counter: TokenCounter
 @pytest.fixture(scope="module")
 def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Llama of two thin layers with random weights, and a tokenizer that chats."""
-    pytest.importorskip(
-        "llama_index.llms.huggingface", reason="the local extra is not installed"
-    )
+    pytest.importorskip("llama_index.llms.huggingface", reason="the local extra is not installed")
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
     folder = tmp_path_factory.mktemp("tiny-llama")
-    trained = Tokenizer(models.BPE(unk_token="<unk>"))  # noqa: S106
+    trained = Tokenizer(models.BPE(unk_token="<unk>"))
     trained.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     trained.train_from_iterator(
         [INSTRUCTIONS, QUESTION, *TEXTS],
@@ -315,7 +316,10 @@ def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
     )
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=trained, unk_token="<unk>", bos_token="<s>", eos_token="</s>"  # noqa: S106
+        tokenizer_object=trained,
+        unk_token="<unk>",
+        bos_token="<s>",
+        eos_token="</s>",
     )
     tokenizer.chat_template = (
         "{% for m in messages %}<s>{{ m.role }}: {{ m.content }}</s>{% endfor %}"
@@ -401,7 +405,9 @@ def test_a_missing_folder_is_a_model_error(tmp_path: Path, counter: TokenCounter
         of_local(tmp_path / "nowhere", counter)
 
 
-def test_a_folder_without_weights_is_a_model_error(tiny_llama: Path, counter: TokenCounter, tmp_path: Path) -> None:
+def test_a_folder_without_weights_is_a_model_error(
+    tiny_llama: Path, counter: TokenCounter, tmp_path: Path
+) -> None:
     (tmp_path / "config.json").write_bytes((tiny_llama / "config.json").read_bytes())
     with pytest.raises(ModelError, match="cannot load"):
         of_local(tmp_path, counter)

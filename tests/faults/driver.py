@@ -124,7 +124,8 @@ def main() -> None:
         code = os.waitstatus_to_exitcode(status)
         if code not in (0, -signal.SIGKILL, -signal.SIGALRM):
             sys.exit(f"the run of {line.strip()} ended with {code}")
-        print(json.dumps({"killed": code != 0}), flush=True)
+        sys.stdout.write(json.dumps({"killed": code != 0}) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -92,6 +92,13 @@ def test_a_small_model_completes_a_prompt_with_examples(counter: TokenCounter) -
     assert llm.asked == [render_completion("Did they?", given)]
 
 
+def test_a_completion_ends_with_its_line(counter: TokenCounter) -> None:
+    # Few engines stop by themselves before a third worked example.
+    llm = ScriptedLlm(answer=" 412\n\nText: Another harbour.\nQuestion: Why?\nAnswer: 7")
+    generator = LlmGenerator(llm, counter, max_tokens=64, few_shot=True)
+    assert generator.generate("How many?", context("412 arrivals.")).text == "412"
+
+
 def test_it_is_named_as_its_model(counter: TokenCounter) -> None:
     assert LlmGenerator(ScriptedLlm(), counter, max_tokens=64).name == "scripted"
 

@@ -144,7 +144,9 @@ def test_an_answer_without_marks_is_cited_where_a_passage_supports_it() -> None:
         CONTEXT,
     )
     assert resolved.text == (
-        "Tamrezumab lowered asthma attacks. [1]\nPenguins swim.\nOperating costs fell in Norway. [2]"
+        "Tamrezumab lowered asthma attacks. [1]\n"
+        "Penguins swim.\n"
+        "Operating costs fell in Norway. [2]"
     )
     assert [citation.name for citation in resolved.citations] == ["drug.txt", "sales.pdf"]
     assert all(citation.verified for citation in resolved.citations)
@@ -239,7 +241,7 @@ FRAGMENTS = [
     "[s1]",
     "[S]",
     "[S1",
-    "[S١]",  # an Arabic one is a digit to Python
+    "[S\u0661]",  # an Arabic one: a digit to Python
     "[S²]",
     ". ",
     ".",

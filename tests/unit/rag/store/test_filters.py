@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from rag.errors import UsageError
@@ -71,8 +71,9 @@ def test_only_one_number_can_be_ordered(text: str) -> None:
 def test_any_text_is_a_condition_or_a_usage_error(text: str) -> None:
     try:
         condition = parse_condition(text)
-    except UsageError as error:
-        assert "filter" in str(error)
+    except UsageError:
+        event("refused")
     else:
-        assert condition.values
+        assert condition.field in text
+        assert condition.operator in text
         assert condition.alternatives
