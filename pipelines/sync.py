@@ -64,19 +64,21 @@ def plan(
         covers: whether a key belongs to this listing's scope; what it does not cover is left
             alone.
     """
-    served: dict[str, DocumentRecord] = {}
+    served: dict[str, list[DocumentRecord]] = {}
     result = Plan()
     for record in actual:
-        if not covers(record.key):
-            continue
-        # Two live revisions of one document: a server was cut off inside a commit. The one the
-        # listing knows is kept; the other counts as a leftover either way.
-        if record.live and record.doc_id not in served:
-            served[record.doc_id] = record
-        else:
-            result.leftovers.append(record)
+        if covers(record.key):
+            if record.live:
+                served.setdefault(record.doc_id, []).append(record)
+            else:
+                result.leftovers.append(record)
     for ref in desired:
-        known = served.pop(document_id(namespace, ref.key), None)
+        # More than one live revision: a server was cut off inside a commit. The one that the
+        # listing knows is kept, if there is one.
+        revisions = served.pop(document_id(namespace, ref.key), [])
+        revisions.sort(key=lambda record: not _same(record, ref))
+        known = revisions[0] if revisions else None
+        result.leftovers += revisions[1:]
         if ref.problem is not None:
             result.refused.append(ref)
         elif known is not None and _same(known, ref):
@@ -84,8 +86,10 @@ def plan(
         else:
             result.tasks.append(Task(ref, known))
     # A line nobody can name may be any of the documents that seem to be gone.
-    if all(ref.key for ref in result.refused):
-        result.vanished = list(served.values())
+    nameless = not all(ref.key for ref in result.refused)
+    for first, *others in served.values():
+        result.vanished += [] if nameless else [first]
+        result.leftovers += others
     return result
 
 
@@ -106,7 +110,7 @@ def guard_prune(planned: Plan, max_fraction: float) -> None:
     """
     gone = len(planned.vanished)
     known = gone + len(planned.unchanged) + sum(task.served is not None for task in planned.tasks)
-    if gone > max_fraction * known:
+    if gone > max_fraction * known + 1e-9:  # 0.29 * 100 is a little less than 29
         raise UsageError(
             f"--prune would retire {gone} of {known} documents",
             hint="check that the source is complete; add --yes to do it all the same",

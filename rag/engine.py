@@ -83,11 +83,12 @@ class QueryEngine:
         degraded = ""
         try:
             narrowed = stage(question, context)
+            tokens_out = _tokens(narrowed, counter)
         except Exception as error:
             logger.warning("stage %s failed, going on without it", stage.name, exc_info=True)
-            narrowed, degraded = context, f"{type(error).__name__}: {error}".splitlines()[0]
+            degraded = f"{type(error).__name__}: {error}".splitlines()[0]
+            narrowed, tokens_out = context, tokens_in
         seconds = time.perf_counter() - began
-        tokens_out = _tokens(narrowed, counter)
         ledger.add(Entry(stage.name, tokens_in, tokens_out, seconds=seconds, degraded=degraded))
         return narrowed
 

@@ -16,7 +16,7 @@ The number is the process's exit code. Every error carries a `hint`: what mends 
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 __all__ = [
     "ConfigError",
@@ -43,8 +43,18 @@ class RagError(Exception):
         self.message = message
         self.hint = hint
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Not through __init__, whose arguments differ from class to class.
+        return _rebuilt, (type(self), self.message, self.hint)
+
     def __str__(self) -> str:
         return f"{self.message}; {self.hint}" if self.hint else self.message
+
+
+def _rebuilt(kind: type[RagError], message: str, hint: str) -> RagError:
+    error = kind.__new__(kind, message)
+    RagError.__init__(error, message, hint=hint)
+    return error
 
 
 class UsageError(RagError):

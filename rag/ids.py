@@ -18,14 +18,16 @@ def digest(value: Any) -> str:
     >>> digest({"b": 1, "a": 2}) == digest({"a": 2, "b": 1})
     True
     """
-    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+    canonical = json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str
+    )
     # Lone surrogates (broken input that survived decoding) must digest, not raise.
     return hashlib.blake2b(canonical.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def document_id(namespace: str, key: str) -> str:
     """The id of the document `key` of the connector namespace `namespace`."""
-    return str(uuid5(_NAMESPACE, f"document\n{namespace}\n{key}"))
+    return str(uuid5(_NAMESPACE, json.dumps(["document", namespace, key])))
 
 
 def chunk_id(doc_id: str, revision: str, ordinal: int) -> str:

@@ -36,7 +36,7 @@ class IndexManifest:
         Raises:
             IndexMismatch: it was written by a version with another schema.
         """
-        if payload.get("schema") != SCHEMA:
+        if payload.get("schema") != SCHEMA or payload.keys() != cls.__dataclass_fields__.keys():
             raise IndexMismatch(
                 f"the index has schema {payload.get('schema')}, this version reads {SCHEMA}",
                 hint="ingest into a new index (--where DIR), or use the version that built it",

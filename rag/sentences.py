@@ -39,6 +39,7 @@ _WORD_BEFORE = re.compile(r"[^\s(\[\"“'‘]*\Z")  # noqa: RUF001
 _NEXT_WORD = re.compile(r"\s*[(\[\"“'‘]*([\w$€£%&-]+)")  # noqa: RUF001
 _LINE = re.compile(r"[^\r\n\f\v\u2028\u2029\x85]+")
 _BULLET = re.compile(r"(?:[-*•▪●◦–—o]|\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,4})[.)])\s")  # noqa: RUF001
+_NUMBERED = re.compile(r"\s*+(?:(?:ITEM|PART|Item|Part)\s++)?(?:\d++[A-Za-z]?|[IVX]++)")
 _HEADING = re.compile(r"#{1,6}\s|(?:ITEM|PART|Item|Part)\s+[IVX\d]+")
 _CELL = re.compile(r"[($€£]*-?\d[\d,.]*(?<!,)[%)]*|[—–-]+|[$€£%)]")  # noqa: RUF001
 
@@ -53,7 +54,8 @@ def sentence_spans(text: str, within: Span | None = None) -> Iterator[Span]:
     >>> [span.text_in(text) for span in sentence_spans(text)][:3]
     ['Net sales rose 4.2% to $1.3 bn.', 'Costs fell.', 'Revenue 1,204 1,150']
     """
-    for block in _blocks(text, within or Span(0, len(text))):
+    window = Span(0, len(text)) if within is None else within
+    for block in _blocks(text, window):
         for sentence in _prose(text, block):
             yield from _bounded(text, sentence)
 
@@ -122,7 +124,7 @@ def _is_end(text: str, start: int, found: re.Match[str], limit: int) -> bool:
         return True
     word = _WORD_BEFORE.search(text, max(start, found.start() - 30), found.start())
     before = word[0].lower() if word else ""
-    if before in _NEVER_LAST or text[start : found.start()].strip().isdigit():
+    if before in _NEVER_LAST or _NUMBERED.fullmatch(text, start, found.start()):
         return False
     if before in _RARELY_LAST or (len(before) == 1 and before.isalpha()):
         return opener.lower() in _OPENERS

@@ -18,8 +18,8 @@ from pydantic_settings import (
     DotEnvSettingsSource,
     EnvSettingsSource,
     PydanticBaseSettingsSource,
-    SecretsSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 from rag.errors import ConfigError
@@ -220,7 +220,8 @@ class Settings(BaseSettings):
     @property
     def hash(self) -> str:
         """A digest of every value but secrets; reports carry it."""
-        return digest(self.model_dump(mode="json"))[:12]
+        secrets = {"store": {"api_key"}, "generation": {"api_key"}}
+        return digest(self.model_dump(mode="json", exclude=secrets))[:12]
 
 
 class LoadedSettings(BaseModel):
@@ -247,8 +248,8 @@ def load_settings(
     origins: dict[str, str] = {}
     for origin, values in _sources(file, overrides or {}):
         for key, value in _leaves(values):
-            _put(tree, key, value)
             origins[key] = origin(key) if callable(origin) else origin
+            _put(tree, key, value, origins)
     try:
         settings = Settings(**tree)
     except ValidationError as error:
@@ -262,25 +263,23 @@ def _sources(file: Path | None, overrides: Mapping[str, Any]) -> Iterable[tuple[
         path = file or CONFIG_FILE
         yield str(path), _read_toml(path)
     if SECRETS_DIR.is_dir():
-        yield str(SECRETS_DIR), SecretsSettingsSource(Settings, secrets_dir=SECRETS_DIR)()
+        yield str(SECRETS_DIR), _variables(_secret_files(), str(SECRETS_DIR))
     if Path(".env").is_file():
-        found = DotEnvSettingsSource(Settings, env_file=".env")()
-        # Other programs keep their variables in the same file; ours start with RAG_.
-        yield ".env", {key: value for key, value in found.items() if key in Settings.model_fields}
+        source = DotEnvSettingsSource(Settings, env_file=".env")
+        yield ".env", _variables(source.env_vars, ".env")
     foreign: dict[str, Any] = {}
     for variable, key in FOREIGN_ENV.items():
         if value := os.environ.get(variable):
             _put(foreign, key, value)
     names = {key: variable for variable, key in FOREIGN_ENV.items()}
     yield lambda key: f"environment {names[key]}", foreign
-    _refuse_unknown_variables()
     yield (
         lambda key: "environment RAG_" + key.upper().replace(".", "__"),
-        EnvSettingsSource(Settings)(),
+        _variables(os.environ, "the environment"),
     )
     given: dict[str, Any] = {}
     for key, value in overrides.items():
-        _put(given, key, _toml_value(value))
+        _put(given, key, _toml_value(key, value))
     yield "command line", given
 
 
@@ -294,25 +293,54 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"cannot read {path}: {error}", hint="mend the file") from None
 
 
-def _refuse_unknown_variables() -> None:
-    for variable in os.environ:
-        if variable.startswith("RAG_"):
-            group = variable.removeprefix("RAG_").split("__")[0].lower()
-            if group not in Settings.model_fields:
-                raise ConfigError(
-                    f"unknown setting {variable} in the environment",
-                    hint="`rag config show` lists every setting",
-                )
+def _secret_files() -> dict[str, str]:
+    """File name to content, of the secrets that are ours; one value a file, as Docker has them."""
+    ours = (p for p in SECRETS_DIR.iterdir() if p.name.upper().startswith("RAG_") and p.is_file())
+    return {path.name: path.read_text(encoding="utf-8").strip() for path in ours}
 
 
-def _toml_value(value: Any) -> Any:
-    """A command-line string as TOML reads it (`3`, `true`, `[1, 2]`), else as it stands."""
+def _is_group(annotation: object) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _variables(variables: Mapping[str, str | None], where: str) -> dict[str, Any]:
+    """The settings among variables; those of other programs do not start with RAG_."""
+    ours = {
+        name.lower(): value for name, value in variables.items() if name.upper().startswith("RAG_")
+    }
+    for name in ours:
+        group, _, rest = name.removeprefix("rag_").partition("__")
+        field = Settings.model_fields.get(group)
+        if field is None or (rest and not _is_group(field.annotation)):
+            raise ConfigError(
+                f"unknown setting {name.upper()} in {where}",
+                hint="`rag config show` lists every setting",
+            )
+    source = EnvSettingsSource(Settings)
+    source.env_vars = ours
+    try:
+        return source()
+    except SettingsError as error:
+        raise ConfigError(f"{error} in {where}", hint="write it as JSON") from None
+
+
+def _toml_value(key: str, value: Any) -> Any:
+    """A command-line string: an array or table as TOML reads it, else as it stands.
+
+    Plain values need no reading: pydantic knows what type each setting has. Only the options of
+    an embedding are of any type.
+    """
     if not isinstance(value, str):
         return value
     try:
-        return tomllib.loads(f"value = {value}")["value"]
+        read = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         return value
+    return (
+        read
+        if isinstance(read, str | list | dict) or key.startswith("embedding.options.")
+        else value
+    )
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
@@ -323,19 +351,30 @@ def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, An
             yield f"{prefix}{key}", value
 
 
-def _put(tree: dict[str, Any], key: str, value: Any) -> None:
+def _put(
+    tree: dict[str, Any], key: str, value: Any, origins: Mapping[str, str] | None = None
+) -> None:
     *groups, leaf = key.split(".")
-    for group in groups:
+    for at, group in enumerate(groups, start=1):
         tree = cast("dict[str, Any]", tree.setdefault(group, {}))
         if not isinstance(tree, dict):
-            raise ConfigError(f"{key} is not a setting", hint="`rag config show` lists every one")
+            above = ".".join(groups[:at])
+            where = (origins or {}).get(above, "command line")
+            raise ConfigError(
+                f"setting {above} (from {where}) is one value, but {key} is set too",
+                hint="`rag config show` lists every setting",
+            )
     tree[leaf] = value
 
 
 def _config_error(error: ValidationError, origins: Mapping[str, str]) -> ConfigError:
     first = error.errors(include_url=False, include_context=False)[0]
     key = ".".join(str(part) for part in first["loc"])
-    where = f" (from {origins[key]})" if key in origins else ""
+    # A table has no origin of its own: that of the first value in it will do.
+    inside = (origin for each, origin in origins.items() if f"{each}.".startswith(f"{key}."))
+    above = (origin for each, origin in origins.items() if key.startswith(f"{each}."))
+    origin = next(inside, "") or next(above, "")
+    where = f" (from {origin})" if origin else ""
     if first["type"] == "extra_forbidden":
         return ConfigError(
             f"unknown setting {key}{where}", hint="`rag config show` lists every setting"

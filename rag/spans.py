@@ -91,10 +91,6 @@ class SpanSet:
     def __iter__(self) -> Iterator[Span]:
         return iter(self._spans)
 
-    def __len__(self) -> int:
-        """The number of code points held (not of spans: see `spans`)."""
-        return sum(map(len, self._spans))
-
     def __bool__(self) -> bool:
         return bool(self._spans)
 
@@ -115,6 +111,11 @@ class SpanSet:
     def spans(self) -> tuple[Span, ...]:
         """The spans in order: sorted, disjoint, with a gap between any two."""
         return self._spans
+
+    @property
+    def length(self) -> int:
+        """The number of code points in the set."""
+        return sum(map(len, self._spans))
 
     @property
     def hull(self) -> Span | None:

@@ -17,6 +17,7 @@ Offsets = NDArray[np.int64]
 """Shape (tokens, 2): start and end of every token, in code points, ascending."""
 
 _BLOCK = 32_768  # characters tokenized at once: bounds memory at ~150 bytes a token
+_PROBE = "a b\n\nc\td"  # do the tokenizer's offsets hold white space?
 _LONGEST = 64  # a longer "token" is an unknown word the model reads as one; it is cut up
 
 
@@ -40,6 +41,10 @@ class TokenCounter:
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self.name = name
+        probe = self._tokenizer.encode(_PROBE, add_special_tokens=False).offsets
+        self._holds_space = any(
+            _PROBE[start:end] != _PROBE[start:end].strip() for start, end in probe
+        )
         self.special_tokens: int = self._tokenizer.num_special_tokens_to_add(is_pair=False)
 
     @classmethod
@@ -89,15 +94,24 @@ class TokenCounter:
             return text
         cut = tokens
         # Step back while the cut would fall inside a word.
-        while cut > 0 and offsets[cut - 1, 1] == offsets[cut, 0]:
+        while cut > 0 and offsets[cut - 1, 1] >= offsets[cut, 0]:
             cut -= 1
         return text[: offsets[cut - 1, 1]] if cut else ""
 
     def _blocks(self, text: str) -> Iterator[Offsets]:
         for start, end in _block_ranges(text):
-            found = self._tokenizer.encode(text[start:end], add_special_tokens=False).offsets
+            block = text[start:end]
+            found = self._tokenizer.encode(block, add_special_tokens=False).offsets
+            if self._holds_space:
+                found = [_trimmed(block, *pair) for pair in found]
             if found:
                 yield _cut(np.array(found, dtype=np.int64)) + start
+
+
+def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
+    """A token without its white space; one of white space alone belongs to what follows."""
+    kept = text[start:end].lstrip()
+    return end - len(kept), end - len(kept) + len(kept.rstrip())
 
 
 def _block_ranges(text: str) -> Iterator[tuple[int, int]]:
@@ -105,7 +119,7 @@ def _block_ranges(text: str) -> Iterator[tuple[int, int]]:
     start = 0
     while len(text) - start > _BLOCK:
         end = start + _BLOCK
-        for separator in ("\n", " "):
+        for separator in ("\n", " ", "\t", "\u00a0", "\u3000"):
             if (at := text.rfind(separator, start, end)) > start:
                 end = at
                 break

@@ -30,6 +30,7 @@ __all__ = ["PARSER_VERSION", "parse"]
 
 PARSER_VERSION = "pdf-2"
 
+_BREAK = "\n\f"  # a form feed alone is dropped by tokenizers: two words would become one
 _SLACK = 1.0  # points: a heading's letters may rise a little above where its entry points
 
 _PDFIUM = Lock()  # pdfium is not thread-safe, not even across documents
@@ -41,7 +42,7 @@ _FILE_NAME = re.compile(r"\.(pdf|docx?|xlsx?|pptx?|html?|rtf|txt|indd|qxd|tmp)$"
 
 
 def parse(data: bytes) -> Parsed:
-    r"""Pages joined by form feeds, line ends as "\n", sections from the outline if there is one.
+    r"""Pages end with a form feed, line ends as "\n", sections from the outline if there is one.
 
     Running heads, feet and page numbers are left out. A section starts where its outline entry
     points to: at that height of its page, or at the page's start where it names none. `meta` has
@@ -69,17 +70,17 @@ def _read(pdf: Any) -> Parsed:
         "".join(gone.complement(len(page)).texts_in(page))
         for page, gone in zip(raw, dropped, strict=True)
     ]
-    text = "\f".join(texts)
+    text = _BREAK.join(texts)
     if not text.strip():
         raise _no_text(len(texts), scans)
-    pages = list(accumulate((len(page) + 1 for page in texts[:-1]), initial=0))
+    pages = list(accumulate((len(page) + len(_BREAK) for page in texts[:-1]), initial=0))
     meta: dict[str, Any] = {
         name.lower(): value for name in ("Author", "Subject") if (value := _info(pdf, name))
     }
     if scans:
         meta["pages_without_text"] = scans
     headings = [
-        Heading(pages[number] + at - len(dropped[number].clip(Span(0, at))), level, title)
+        Heading(pages[number] + at - dropped[number].clip(Span(0, at)).length, level, title)
         for number, at, level, title in _outline(pdf, raw)
     ]
     return Parsed(

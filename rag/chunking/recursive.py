@@ -34,22 +34,23 @@ class RecursiveChunker(SpanChunker):
         """The merged pieces of the whole text."""
         text = document.text
         offsets = self.counter.offsets(text)
-        for span in self._split(text, Span(0, len(text)), offsets, 0):
+        for span, tokens in self._split(text, Span(0, len(text)), offsets, 0):
             if trimmed := span.trim_in(text):
-                yield Cut(trimmed, _tokens_in(trimmed, offsets))
+                yield Cut(trimmed, tokens)
 
-    def _split(self, text: str, span: Span, offsets: Offsets, level: int) -> Iterator[Span]:
+    def _split(self, text: str, span: Span, offsets: Offsets, level: int) -> Iterator[Cut]:
         measure = partial(_tokens_in, offsets=offsets)
-        if measure(span) <= self.size:
-            yield span
+        if (tokens := measure(span)) <= self.size:
+            yield Cut(span, tokens)
             return
         while level < len(SEPARATORS) and text.find(SEPARATORS[level], span.start, span.end) < 0:
             level += 1
         if level == len(SEPARATORS):
             first = int(np.searchsorted(offsets[:, 1], span.start, side="right"))
             last = int(np.searchsorted(offsets[:, 0], span.end, side="left"))
-            for window, _ in windows(offsets[first:last], self.size, self.overlap):
-                yield window
+            yield from windows(
+                text, span, offsets[first:last], self.counter, self.size, self.overlap
+            )
             return
         short: list[Span] = []
         for piece in _pieces(text, span, SEPARATORS[level]):
@@ -61,19 +62,19 @@ class RecursiveChunker(SpanChunker):
             yield from self._split(text, piece, offsets, level + 1)
         yield from self._merge(short, offsets)
 
-    def _merge(self, pieces: list[Span], offsets: Offsets) -> Iterator[Span]:
+    def _merge(self, pieces: list[Span], offsets: Offsets) -> Iterator[Cut]:
         """Join neighbours up to `size` tokens, stepping back `overlap` tokens after each chunk."""
         lengths = [_tokens_in(piece, offsets) for piece in pieces]
         first, total = 0, 0
         for at, length in enumerate(lengths):
             if at > first and total + length > self.size:
-                yield Span(pieces[first].start, pieces[at - 1].end)
+                yield Cut(Span(pieces[first].start, pieces[at - 1].end), total)
                 while first < at and (total > self.overlap or total + length > self.size):
                     total -= lengths[first]
                     first += 1
             total += length
         if pieces:
-            yield Span(pieces[first].start, pieces[-1].end)
+            yield Cut(Span(pieces[first].start, pieces[-1].end), total)
 
 
 def _pieces(text: str, span: Span, separator: str) -> Iterator[Span]:

@@ -13,6 +13,7 @@ from rag.types import Document
 
 __all__ = ["SentenceChunker"]
 
+_NO_SPACE = "\v\f\x1c\x1d\x1e\x1f\x85"  # white space to Python, dropped by BERT's tokenizer
 _BATCH = 512  # sentences measured in one call of the tokenizer
 
 
@@ -31,16 +32,28 @@ class SentenceChunker(SpanChunker):
         held: list[Cut] = []
         total = 0
         for cut in self._sentences(document.text):
-            full = total + cut.tokens > self.size
+            after = self._joined(document.text, held, total, cut)
+            full = after > self.size
             turns = total * 4 >= self.size and cut.span.start in section_starts
             if held and (full or turns):
-                yield _joined(held)
+                yield Cut(_hull(held), total)
                 held = self._tail(held, cut.tokens) if full else []
                 total = sum(each.tokens for each in held)
+                after = self._joined(document.text, held, total, cut)
+                if after > self.size:
+                    held, after = [], cut.tokens
             held.append(cut)
-            total += cut.tokens
+            total = after
         if held:
-            yield _joined(held)
+            yield Cut(_hull(held), total)
+
+    def _joined(self, text: str, held: list[Cut], total: int, cut: Cut) -> int:
+        """The tokens of a chunk of `held`, which has `total`, and `cut`."""
+        if held and not text[held[-1].span.end : cut.span.start].strip(_NO_SPACE):
+            # A cut inside a word, or a control character that tokenizers drop: the two ends may
+            # read as one word.
+            return self.counter.count(_hull([*held, cut]).text_in(text))
+        return total + cut.tokens
 
     def _sentences(self, text: str) -> Iterator[Cut]:
         """The sentences with their token counts, none longer than `size`."""
@@ -52,7 +65,7 @@ class SentenceChunker(SpanChunker):
                     yield Cut(span, tokens)
                 else:
                     offsets = self.counter.offsets(span.text_in(text)) + span.start
-                    yield from windows(offsets, self.size)
+                    yield from windows(text, span, offsets, self.counter, self.size)
 
     def _tail(self, held: list[Cut], following: int) -> list[Cut]:
         """The last sentences of a chunk that the next one repeats."""
@@ -63,5 +76,5 @@ class SentenceChunker(SpanChunker):
         return held[kept:]
 
 
-def _joined(held: list[Cut]) -> Cut:
-    return Cut(Span(held[0].span.start, held[-1].span.end), sum(cut.tokens for cut in held))
+def _hull(held: list[Cut]) -> Span:
+    return Span(held[0].span.start, held[-1].span.end)

@@ -10,6 +10,8 @@ from rag.types import Chunk
 
 __all__ = ["embedded_text"]
 
+_SEPARATORS = re.compile(r"[\s_\-./]+")
+
 
 def embedded_text(chunk: Chunk, counter: TokenCounter, header_tokens: int) -> str:
     """The chunk's text under a header of its document's name, title and section.
@@ -23,15 +25,17 @@ def embedded_text(chunk: Chunk, counter: TokenCounter, header_tokens: int) -> st
         header_tokens: the most tokens the header may take; 0 leaves it out. The section path is
             cut first, from its outer end, then the title from its far end.
     """
+    text = chunk.text.replace("\f", "\n")  # tokenizers drop a form feed, and glue what it parts
     if not header_tokens:
-        return chunk.text
-    stem = " ".join(re.split(r"[\s_\-./]+", PurePosixPath(chunk.name).stem)).strip()
-    about = stem if stem.lower() in chunk.title.lower() else f"{stem} {chunk.title}".strip()
-    header = counter.head(chunk.title if about == stem and chunk.title else about, header_tokens)
+        return text
+    stem = " ".join(_SEPARATORS.split(PurePosixPath(chunk.name).stem)).strip()
+    said = set(stem.lower().split()) <= set(_SEPARATORS.split(chunk.title.lower()))
+    about = chunk.title if said else f"{stem} {chunk.title}".strip()
+    header = counter.head(about, header_tokens)
     room = header_tokens - counter.count(header) - 1
     section = chunk.places[0].section if chunk.places else ""
-    titles = [title for title in section.split(" > ") if title and title not in header]
+    titles = [title for title in section.split(" > ") if title and title != chunk.title]
     while titles and counter.count(" > ".join(titles)) > room:
         titles.pop(0)
     header = "\n".join(part for part in (header, " > ".join(titles)) if part)
-    return f"{header}\n{chunk.text}" if header else chunk.text
+    return f"{header}\n{text}" if header else text

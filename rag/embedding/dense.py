@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,6 +23,7 @@ __all__ = ["SentenceTransformerEmbedder"]
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
+_MODEL_FILES = (".json", ".safetensors", ".bin")
 _BATCH_TOKENS = 4_096  # padded tokens in one forward pass: bounds memory, keeps caches warm
 
 
@@ -85,6 +87,7 @@ class SentenceTransformerEmbedder:
         Raises:
             ModelError: it is not there, or cannot be loaded.
         """
+        from safetensors import SafetensorError
         from sentence_transformers import SentenceTransformer  # slow: seconds
         from transformers.utils import logging
 
@@ -93,8 +96,8 @@ class SentenceTransformerEmbedder:
             model = SentenceTransformer(
                 str(self.folder), device=self.device, model_kwargs={"dtype": self.dtype}
             )
-        except (OSError, ValueError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
             raise ModelError(
                 f"cannot load the embedding model {self._model}: {reason}",
                 hint="check embedding.model and embedding.device",
@@ -157,16 +160,25 @@ class SentenceTransformerEmbedder:
     @cached_property
     def reserved_tokens(self) -> int:
         """Special tokens and the document prompt."""
-        prompt = self.model.prompts.get("document") or ""
-        return self.counter.special_tokens + self.counter.count(prompt)
+        return self.counter.special_tokens + self.counter.count(self._document_prompt or "")
+
+    @cached_property
+    def _document_prompt(self) -> str | None:
+        """What goes before a passage.
+
+        E5-like models call the prompt `passage`, and sentence-transformers 6 would overlook it
+        for its own empty `document`.
+        """
+        prompts = self.model.prompts
+        return prompts.get("document") or prompts.get("passage") or None
 
     @cached_property
     def fingerprint(self) -> str:
         """Name, files, precision, backend; known without loading the model."""
-        files = sorted(p for p in self.folder.rglob("*") if p.suffix in (".json", ".safetensors"))
-        sizes = [(str(p.relative_to(self.folder)), p.stat().st_size) for p in files]
+        files = sorted(p for p in self.folder.rglob("*") if p.suffix in _MODEL_FILES)
+        contents = [(p.relative_to(self.folder).as_posix(), _sample(p)) for p in files]
         dtype = "default" if self._backend == "openvino" else str(self.dtype).split(".")[-1]
-        return f"{self.name}:{digest(sizes)[:8]}:{self._backend}:{dtype}"
+        return f"{self.name}:{digest(contents)[:8]}:{self._backend}:{dtype}"
 
     def load(self) -> None:
         """Read the weights, and run them once: a first pass is many times slower."""
@@ -174,7 +186,7 @@ class SentenceTransformerEmbedder:
 
     def embed_documents(self, texts: Sequence[str]) -> Vectors:
         """Vectors of passages, shape (texts, dimension)."""
-        return self._embed(texts, self.model.encode_document)
+        return self._embed(texts, partial(self.model.encode_document, prompt=self._document_prompt))
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
         """Vectors of questions, shape (texts, dimension)."""
@@ -192,6 +204,24 @@ class SentenceTransformerEmbedder:
         # Unit length in float32, whatever the model computes in: bfloat16 is off by up to 1 %.
         vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
         return vectors
+
+
+def _sample(path: Path) -> str:
+    """A digest of a file: of all of it up to 16 MiB, else of its size and 256 even samples.
+
+    Retrained weights differ everywhere, so samples tell them apart; reading gigabytes would not
+    be worth it at every start.
+    """
+    size, mark = path.stat().st_size, blake2b(digest_size=16)
+    mark.update(str(size).encode())
+    with path.open("rb") as stream:
+        if size <= 16 << 20:
+            mark.update(stream.read())
+        else:
+            for at in range(256):
+                stream.seek(at * (size - 4096) // 255)
+                mark.update(stream.read(4096))
+    return mark.hexdigest()
 
 
 def _batches(lengths: Sequence[int], longest: int) -> Iterator[list[int]]:

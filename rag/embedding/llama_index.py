@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib import import_module
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from llama_index.core.base.embeddings.base import BaseEmbedding
 
 __all__ = ["LlamaIndexEmbedder"]
+
+_SECRET = re.compile(r"(?i)(?:^|_)(?:key|token|secret|password)$")
 
 
 class LlamaIndexEmbedder:
@@ -50,17 +53,20 @@ class LlamaIndexEmbedder:
             ConfigError: there is no such class, or it does not take these arguments.
         """
         arguments = dict(options)
-        max_tokens = int(arguments.pop("max_tokens", 512))
         module, _, name = target.partition(":")
         try:
+            max_tokens = int(arguments.pop("max_tokens", 512))
             embedding = getattr(import_module(module), name)(**arguments)
         except (ImportError, AttributeError, TypeError, ValueError) as error:
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
             raise ConfigError(
-                f"cannot make the embedding {target}: {str(error).splitlines()[0]}",
+                f"cannot make the embedding {target}: {reason}",
                 hint="write embedding.model as 'module:Class' and its arguments in "
                 "[embedding.options]",
             ) from error
-        return cls(embedding, f"{target}:{digest(dict(options))[:8]}", max_tokens)
+        # A key opens the door to the same vectors.
+        shaping = {key: value for key, value in options.items() if not _SECRET.search(key)}
+        return cls(embedding, f"{target}:{digest(shaping)[:8]}", max_tokens)
 
     @cached_property
     def dimension(self) -> int:
@@ -72,14 +78,13 @@ class LlamaIndexEmbedder:
 
     def embed_documents(self, texts: Sequence[str]) -> Vectors:
         """Vectors of passages, shape (texts, dimension)."""
-        return _unit(self._embedding.get_text_embedding_batch(list(texts)))
+        return self._unit(self._embedding.get_text_embedding_batch(list(texts)))
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
         """Vectors of questions, shape (texts, dimension)."""
-        return _unit([self._embedding.get_query_embedding(text) for text in texts])
+        return self._unit([self._embedding.get_query_embedding(text) for text in texts])
 
-
-def _unit(vectors: Sequence[Sequence[float]]) -> Vectors:
-    matrix = np.asarray(vectors, dtype=np.float32)
-    matrix /= np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12)
-    return matrix
+    def _unit(self, vectors: Sequence[Sequence[float]]) -> Vectors:
+        matrix = np.asarray(vectors, dtype=np.float32).reshape(len(vectors), self.dimension)
+        matrix /= np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12)
+        return matrix

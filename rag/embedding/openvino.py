@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import ExtraMissing, ModelError
@@ -72,7 +73,10 @@ def _compile(openvino: Any, encoder: torch.nn.Module) -> Any:
         "attention_mask": torch.ones((2, 8), dtype=torch.long),
     }
     example["attention_mask"][1, 5:] = 0  # a trace must not fold a full mask away
-    network = openvino.convert_model(Hidden().eval(), example_input=example)
+    with warnings.catch_warnings():
+        # It traces with torch.jit, which torch and transformers call deprecated.
+        warnings.simplefilter("ignore")
+        network = openvino.convert_model(Hidden().eval(), example_input=example)
     for port, name in zip(network.inputs, example, strict=True):
         port.get_tensor().set_names({name})
     return openvino.compile_model(network, "CPU")

@@ -17,7 +17,7 @@ RAG = Path(sys.executable).with_name("rag")
 # Every position counts: line ends of both kinds, characters outside ASCII and outside the BMP.
 OTTER = (
     "The Eurasian otter 🦦 lives in clean rivers.\r\n"
-    "An adult otter eats about one kilogram of fish a day – mostly trout.\r\n"
+    "An adult otter eats about one kilogram of fish a day: mostly trout (Äschen).\r\n"
 )
 BADGER = (
     "# The badger\n\nBadgers dig their setts in sandy woodland soil.\n\n"

@@ -13,8 +13,8 @@ import typer.main
 from pipelines.cli.main import app
 
 HEAVY = (
-    "bs4 llama_index lxml nltk numpy pypdfium2 qdrant_client qdrant_edge scipy sentence_transformers "
-    "sklearn tokenizers torch transformers xllamacpp connectors"
+    "bs4 connectors llama_index lxml nltk numpy pypdfium2 qdrant_client qdrant_edge scipy "
+    "sentence_transformers sklearn tokenizers torch transformers xllamacpp"
 ).split()
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import pypdfium2
 import pytest
 from reportlab.lib.pdfencrypt import StandardEncryption
 from reportlab.pdfgen.canvas import Canvas
@@ -20,11 +21,12 @@ from tiny_index import open_tiny
 from connectors.registry import open_source
 from pipelines.ingest import ingest
 
-NO_PAGES = (
-    b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n"
-    b"2 0 obj<</Type/Pages/Kids[]/Count 0>>endobj\n"
-    b"trailer<</Root 1 0 R/Size 3>>\n%%EOF\n"
-)
+
+def no_pages() -> bytes:
+    buffer = BytesIO()
+    with pypdfium2.PdfDocument.new() as document:
+        document.save(buffer)
+    return buffer.getvalue()
 
 
 def pdf(text: str, password: str = "") -> bytes:
@@ -38,7 +40,7 @@ def pdf(text: str, password: str = "") -> bytes:
 BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "cut-short.pdf": (lambda path: path.write_bytes(pdf("whole")[:200]), "damaged PDF"),
     "no-pdf.pdf": (lambda path: path.write_bytes(b"%PDF-1.7 and no more"), "damaged PDF"),
-    "no-pages.pdf": (lambda path: path.write_bytes(NO_PAGES), "PDF has no pages"),
+    "no-pages.pdf": (lambda path: path.write_bytes(no_pages()), "PDF has no pages"),
     "blank-page.pdf": (lambda path: path.write_bytes(pdf("")), "neither text nor images"),
     "secret.pdf": (lambda path: path.write_bytes(pdf("secret", "1234")), "password-protected PDF"),
     "rubbish.txt": (lambda path: path.write_bytes(Random(1).randbytes(5000)), "not text"),

@@ -97,14 +97,16 @@ def test_a_command_that_is_killed_loses_nothing_and_the_next_one_completes(
     starting = seconds_to_start(tmp_path)
     after = live(expected)
     draw = Random(11)
+    killed = []
     for kill in range(KILLS):
         seconds = starting + draw.uniform(0, embedding / 2)
-        run_and_kill(tmp_path, seconds)
+        killed.append(run_and_kill(tmp_path, seconds))
         with open_at(tmp_path / "index") as index:
             served = live(dump(index))
         for name, chunks in (before | after).items():
             possible = [before.get(name, set()), after.get(name, chunks)]
             assert served[name] in possible, f"{name}, kill {kill} after {seconds} s"
+    assert any(killed), "the runs are too short to kill any"
     found = ingest_all(tmp_path / "index", docs)
     assert set(found) == set(expected)
     for point_id, (payload, dense, lexical) in expected.items():

@@ -37,6 +37,9 @@ class TinyEmbedder:
         self.counter = _counter()
         self.embedded: list[str] = []
 
+    def load(self) -> None:
+        """There is nothing to read."""
+
     def embed_documents(self, texts: Sequence[str]) -> Vectors:
         self.embedded += texts
         return self.embed_queries(texts)

@@ -54,7 +54,7 @@ def test_a_set_holds_the_code_points_it_was_made_of(given_spans: list[Span]) -> 
     made = SpanSet(given_spans)
     wanted = set().union(*map(ints, given_spans))
     assert ints(made) == wanted
-    assert len(made) == len(wanted)
+    assert made.length == len(wanted)
     assert bool(made) == bool(wanted)
     assert {offset for offset in range(-2, LENGTH + 2) if offset in made} == wanted
     assert ints(made.hull) == (set(range(min(wanted), max(wanted) + 1)) if wanted else set())

@@ -328,7 +328,7 @@ def test_a_document_carries_what_its_parser_found(
     a, b, c = (connector.fetch(ref) for ref in connector.list())
     assert (a.text, a.title, a.sections[0].title) == ("# Title\r\n\r\nwords", "Title", "Title")
     assert (b.text, b.title) == ("Page\n\nx", "Page")
-    assert (c.text, c.title, c.pages) == ("one\ftwo", "A real title", (0, 4))
+    assert (c.text, c.title, c.pages) == ("one\n\ftwo", "A real title", (0, 5))
     assert {d.namespace for d in (a, b, c)} == {"file"}
     assert all(d.fingerprint for d in (a, b, c))
 

@@ -436,6 +436,14 @@ def test_a_document_without_words_fails_and_leaves_nothing_behind(
     assert report.failed == [Failure("docs/a.txt", "no words in it")]
     assert unfinished(index) == []
     run(index, "docs")
+    assert {"stage", "discard"}.isdisjoint(recorded(index))
+
+
+def test_a_document_that_fails_again_causes_no_write(index: Index, folder: Path) -> None:
+    (folder / "a.txt").write_bytes(b"")
+    run(index, "docs")
+    report = run(index, "docs")
+    assert [failure.source for failure in report.failed] == ["docs/a.txt"]
     assert recorded(index) == []
 
 

@@ -80,6 +80,12 @@ def test_a_document_with_a_problem_is_refused_and_what_is_served_of_it_stays() -
     assert planned([bad], []) == Plan(refused=[bad])
 
 
+def test_nothing_has_vanished_while_a_listed_document_cannot_be_told_from_it() -> None:
+    nameless = SourceRef("", "/docs/rows:3", "rows:3", "", DocumentError("not JSON"))
+    assert planned([nameless], [record("/docs/a")]) == Plan(refused=[nameless])
+    assert planned([nameless, ref("/docs/a")], [record("/docs/a")]).unchanged == [record("/docs/a")]
+
+
 def test_a_revision_that_was_never_committed_is_a_leftover() -> None:
     staged = record("/docs/a", "new", "2", live=False)
     old = record("/docs/a", "old", "1")

@@ -84,7 +84,7 @@ class Halve:
             tuple(
                 each.narrow(
                     SpanSet(
-                        [Span(each.chunk.span.start, each.chunk.span.start + len(each.kept) // 2)]
+                        [Span(each.chunk.span.start, each.chunk.span.start + each.kept.length // 2)]
                     )
                 )
                 for each in context.passages
@@ -141,7 +141,7 @@ def test_what_a_generator_cost_and_left_out_is_booked(index: Index) -> None:
 
 
 def test_stages_run_in_order_and_each_is_booked(index: Index) -> None:
-    chosen = [SelectSentences(index.embedder, 3), Halve()]
+    chosen = [SelectSentences(index.embedder, index.lexical, index.settings.selection), Halve()]
     answer = QueryEngine(index, ExtractiveGenerator(), chosen).query(QUESTION)
     names = [entry.stage for entry in answer.ledger]
     assert names == ["retrieve", "select", "halve", "generate", "verify"]
@@ -161,7 +161,7 @@ def test_without_stages_whole_chunks_go_to_the_generator(index: Index) -> None:
 def test_a_stage_that_raises_is_booked_as_degraded_and_changes_nothing(
     index: Index, caplog: pytest.LogCaptureFixture
 ) -> None:
-    select = SelectSentences(index.embedder, 3)
+    select = SelectSentences(index.embedder, index.lexical, index.settings.selection)
     with caplog.at_level(logging.WARNING, "rag.engine"):
         answer = QueryEngine(index, ExtractiveGenerator(), [select, Broken()]).query(QUESTION)
     plain = QueryEngine(index, ExtractiveGenerator(), [select]).query(QUESTION)
@@ -207,7 +207,7 @@ def test_weak_evidence_abstains_and_says_how_weak(index: Index, home: Path) -> N
     assert [entry.stage for entry in answer.ledger] == ["retrieve", "select"]
 
 
-@pytest.mark.parametrize(("threshold", "abstains"), [(-1.0, False), (1.0, True)])
+@pytest.mark.parametrize(("threshold", "abstains"), [(-1.0, False), (1.5, True)])
 def test_the_threshold_is_the_settings_one(index: Index, threshold: float, abstains: bool) -> None:
     strict = index.settings.model_copy(
         update={"selection": SelectionSettings(min_evidence=threshold)}

@@ -87,8 +87,8 @@ def test_sets_of_the_same_code_points_are_equal_and_hash_alike() -> None:
 
 
 def test_the_length_of_a_set_counts_code_points() -> None:
-    assert len(SpanSet([Span(0, 4), Span(6, 9)])) == 7
-    assert len(SpanSet()) == 0
+    assert SpanSet([Span(0, 4), Span(6, 9)]).length == 7
+    assert SpanSet().length == 0
     assert not SpanSet()
 
 

@@ -36,25 +36,25 @@ def scan(*captions: str) -> bytes:
 
 def test_pages_are_joined_by_form_feeds_and_found_by_their_offsets(make_pdf: MakePdf) -> None:
     parsed = parse(make_pdf(["First page", "two lines"], [], ["Third page"]))
-    assert parsed.text == "First page\ntwo lines\f\fThird page"
-    assert parsed.pages == (0, 21, 22)
+    assert parsed.text == "First page\ntwo lines\n\f\n\fThird page"
+    assert parsed.pages == (0, 22, 24)
     assert parsed.text[parsed.pages[2] :] == "Third page"
     assert parsed.sections == ()
 
 
 def test_a_blank_last_page_keeps_its_number(make_pdf: MakePdf) -> None:
     parsed = parse(make_pdf(["one"], []))
-    assert (parsed.text, parsed.pages) == ("one\f", (0, 4))
+    assert (parsed.text, parsed.pages) == ("one\n\f", (0, 5))
 
 
 def test_the_outline_gives_sections_from_their_pages_on(make_pdf: MakePdf) -> None:
     outline = (("Part I", 0, 0), ("Item 1", 1, 1), ("Item 2", 1, 2), ("Part II", 0, 3))
     parsed = parse(make_pdf(["a"], ["b"], ["c"], ["d"], outline=outline))
     assert [(s.title, s.level, s.span) for s in parsed.sections] == [
-        ("Part I", 1, Span(0, 6)),
-        ("Item 1", 2, Span(2, 4)),
-        ("Item 2", 2, Span(4, 6)),
-        ("Part II", 1, Span(6, 7)),
+        ("Part I", 1, Span(0, 9)),
+        ("Item 1", 2, Span(3, 6)),
+        ("Item 2", 2, Span(6, 9)),
+        ("Part II", 1, Span(9, 10)),
     ]
 
 

@@ -200,6 +200,13 @@ def test_the_fingerprint_is_known_without_loading_the_model() -> None:
     assert "model" not in vars(embedder)
 
 
+def test_loading_reads_the_weights(make_model: MakeModel) -> None:
+    embedder = tiny(make_model())
+    assert "model" not in vars(embedder)
+    embedder.load()
+    assert "model" in vars(embedder)
+
+
 def test_the_fingerprint_changes_with_precision_backend_and_name() -> None:
     variants: list[dict[str, Any]] = [
         {"name": "a", "precision": "float32"},

@@ -66,8 +66,8 @@ def test_the_dimension_is_found_by_asking() -> None:
 
 
 def test_a_window_is_that_of_the_options_or_512() -> None:
-    assert LlamaIndexEmbedder.load(HERE, {}).max_tokens == 512
-    assert LlamaIndexEmbedder.load(HERE, {"max_tokens": 64}).max_tokens == 64
+    assert LlamaIndexEmbedder.from_setting(HERE, {}).max_tokens == 512
+    assert LlamaIndexEmbedder.from_setting(HERE, {"max_tokens": 64}).max_tokens == 64
 
 
 def test_any_llama_index_class_is_loaded_by_its_address() -> None:
@@ -83,16 +83,18 @@ def test_any_llama_index_class_is_loaded_by_its_address() -> None:
 
 
 def test_the_fingerprint_changes_with_class_and_options() -> None:
-    plain = LlamaIndexEmbedder.load(HERE, {})
-    assert plain.fingerprint == LlamaIndexEmbedder.load(HERE, {}).fingerprint
-    assert plain.fingerprint != LlamaIndexEmbedder.load(HERE, {"width": 5}).fingerprint
-    other = LlamaIndexEmbedder.load("llama_index.core.embeddings:MockEmbedding", {"embed_dim": 4})
+    plain = LlamaIndexEmbedder.from_setting(HERE, {})
+    assert plain.fingerprint == LlamaIndexEmbedder.from_setting(HERE, {}).fingerprint
+    assert plain.fingerprint != LlamaIndexEmbedder.from_setting(HERE, {"width": 5}).fingerprint
+    other = LlamaIndexEmbedder.from_setting(
+        "llama_index.core.embeddings:MockEmbedding", {"embed_dim": 4}
+    )
     assert plain.fingerprint != other.fingerprint
 
 
 def test_a_new_key_is_no_new_embedding() -> None:
-    old = LlamaIndexEmbedder.load(HERE, {"api_key": "hunter2"})
-    new = LlamaIndexEmbedder.load(HERE, {"api_key": "hunter3"})
+    old = LlamaIndexEmbedder.from_setting(HERE, {"api_key": "hunter2"})
+    new = LlamaIndexEmbedder.from_setting(HERE, {"api_key": "hunter3"})
     assert old.fingerprint == new.fingerprint
 
 
@@ -114,6 +116,6 @@ def test_an_embedding_that_cannot_be_made_is_a_config_error(
     target: str, options: dict[str, Any]
 ) -> None:
     with pytest.raises(ConfigError, match="cannot make the embedding") as caught:
-        LlamaIndexEmbedder.load(target, options)
+        LlamaIndexEmbedder.from_setting(target, options)
     assert target in caught.value.message
     assert "embedding.model" in caught.value.hint

@@ -16,16 +16,16 @@ def passage(text: str, *kept: Span) -> Passage:
     return Passage(chunk, SpanSet(each.shift(100) for each in kept) if kept else SpanSet([span]))
 
 
-def test_each_passage_is_a_line_with_its_mark() -> None:
+def test_a_passage_is_a_line_with_its_mark() -> None:
     context = Context((passage("Sales rose."), passage("Costs\n  fell.")))
     written = ExtractiveGenerator().generate("anything", context)
     assert written.text == "Sales rose. [S1]\nCosts fell. [S2]"
     assert (written.llm_calls, written.llm_tokens, written.degraded) == (0, 0, "")
 
 
-def test_a_gap_in_what_is_kept_is_shown() -> None:
+def test_each_kept_stretch_is_a_line_of_its_own() -> None:
     context = Context((passage("Sales rose. Rain fell. Costs fell.", Span(0, 11), Span(23, 34)),))
-    assert ExtractiveGenerator().generate("", context).text == "Sales rose. … Costs fell. [S1]"
+    assert ExtractiveGenerator().generate("", context).text == "Sales rose. [S1]\nCosts fell. [S1]"
 
 
 def test_nothing_to_quote_is_an_empty_answer() -> None:

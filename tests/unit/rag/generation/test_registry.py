@@ -17,17 +17,19 @@ def test_the_default_needs_no_model(counter: TokenCounter) -> None:
     assert generator.name == "extractive"
 
 
-def test_the_bundled_model_is_not_loaded_before_it_is_asked(
+def test_a_bundled_model_that_was_not_pulled_is_refused_before_any_question(
     counter: TokenCounter, tmp_path: Path
 ) -> None:
-    generator = load_generator(GenerationSettings(kind="bundled"), counter, tmp_path)
-    assert isinstance(generator, LlmGenerator)
-    assert generator.name == "SmolLM2-135M-Instruct"
+    with pytest.raises(ModelError, match=str(tmp_path)) as caught:
+        load_generator(GenerationSettings(kind="bundled"), counter, tmp_path)
+    assert caught.value.hint == "run `rag models pull`"
 
 
 def test_a_server_is_not_asked_before_a_question_is(counter: TokenCounter) -> None:
     settings = GenerationSettings(kind="server", url="http://127.0.0.1:9/v1", model="some/model")
-    assert load_generator(settings, counter).name == "some/model"
+    generator = load_generator(settings, counter)
+    assert isinstance(generator, LlmGenerator)
+    assert generator.name == "some/model"
 
 
 def test_a_local_model_that_is_not_there_is_a_model_error(

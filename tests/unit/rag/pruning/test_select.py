@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag.embedding.base import Embedder, Vectors
+from rag.embedding.lexical import LexicalEncoder
 from rag.embedding.registry import load_embedder
 from rag.pruning import SelectSentences
-from rag.settings import EmbeddingSettings
+from rag.settings import EmbeddingSettings, SelectionSettings
 from rag.spans import Span, SpanSet
 from rag.types import Chunk, Context, Passage
 
@@ -57,56 +59,106 @@ HARBOUR = "The harbour counted its arrivals in May. The kidney filters the blood
 TURBINE = "A turbine turns in every strong wind. Revenue and margin grew with the harbour."
 
 
+LEXICAL = LexicalEncoder()
+
+
+def select(embedder: Embedder, sentences: int, cut: float = 0.0) -> SelectSentences:
+    settings = SelectionSettings(sentences=sentences, relative_cut=cut)
+    return SelectSentences(embedder, LEXICAL, settings)
+
+
+def scores(embedder: Embedder, question: str, sentences: Sequence[str]) -> list[float]:
+    """Cosine, plus half the share of the question's terms, each weighted by its rarity."""
+    cosines = embedder.embed_documents(sentences) @ embedder.embed_queries([question])[0]
+    terms = LEXICAL.encode_query(question).indices
+    held = [set(vector.indices) for vector in LEXICAL.encode_documents(sentences)]
+    rarity = {}
+    for term in terms:
+        holders = sum(term in each for each in held)
+        rarity[term] = math.log(1 + (len(held) - holders + 0.5) / (holders + 0.5))
+    whole = sum(rarity.values()) or 1.0
+    return [
+        float(cosine) + 0.5 * sum(rarity[term] for term in terms if term in each) / whole
+        for cosine, each in zip(cosines, held, strict=True)
+    ]
+
+
 def test_the_nearest_sentences_are_kept_and_point_into_the_document() -> None:
-    select = SelectSentences(WordEmbedder(), 1)
-    narrowed = select("harbour arrivals", Context((passage(TURBINE, 50), passage(HARBOUR, 900))))
+    context = Context((passage(TURBINE, 50), passage(HARBOUR, 900)))
+    narrowed = select(WordEmbedder(), 1)("harbour arrivals", context)
     assert pieces(narrowed) == [["The harbour counted its arrivals in May."]]
     (only,) = narrowed.passages
     assert only.kept == SpanSet([Span(900, 940)])
     assert only.score == pytest.approx(narrowed.evidence)
 
 
-def test_passages_are_ordered_by_their_best_sentence_and_spans_by_place() -> None:
-    select = SelectSentences(WordEmbedder(), 3)
-    narrowed = select("margin revenue kidney", Context((passage(HARBOUR), passage(TURBINE, 100))))
+def test_passages_are_ordered_by_their_best_sentence() -> None:
+    context = Context((passage(HARBOUR), passage(TURBINE, 100)))
+    narrowed = select(WordEmbedder(), 2)("margin revenue kidney", context)
     first, second = narrowed.passages
     assert first.chunk.text == TURBINE
     assert second.chunk.text == HARBOUR
     assert first.score > second.score
-    both = select("kidney kidney harbour", Context((passage(HARBOUR),)))
-    assert pieces(both) == [
-        ["The harbour counted its arrivals in May.", "The kidney filters the blood of mammals."]
-    ]
 
 
-def test_the_evidence_is_the_best_cosine_whatever_is_kept(bundled: Embedder) -> None:
+def test_neighbours_that_are_both_kept_are_one_stretch() -> None:
+    narrowed = select(WordEmbedder(), 2)("kidney kidney harbour", Context((passage(HARBOUR, 7),)))
+    assert pieces(narrowed) == [[HARBOUR]]
+
+
+def test_white_space_is_not_kept_where_it_was_not_before() -> None:
+    kept = [Span(0, 40), Span(41, len(HARBOUR))]
+    narrowed = select(WordEmbedder(), 2)("kidney harbour", Context((passage(HARBOUR, 0, kept),)))
+    assert narrowed.passages[0].kept == SpanSet(kept)
+
+
+@pytest.mark.parametrize(("cut", "kept"), [(0.0, 4), (0.2, 2), (1.0, 1)])
+def test_a_sentence_far_behind_the_best_is_not_kept_however_many_may_be(
+    cut: float, kept: int
+) -> None:
+    sentences = [*HARBOUR.split(". "), *TURBINE.split(". ")]
     context = Context((passage(HARBOUR), passage(TURBINE, 100)))
-    question = "How many ships arrived at the port?"
+    narrowed = select(WordEmbedder(), 4, cut)("harbour arrivals", context)
+    text = " ".join(piece for each in pieces(narrowed) for piece in each)
+    assert sum(sentence in text for sentence in sentences) == kept
+
+
+def test_the_evidence_is_the_best_score_whatever_is_kept(bundled: Embedder) -> None:
+    context = Context((passage(HARBOUR), passage(TURBINE, 100)))
+    question = "How many ships arrived at the harbour?"
     sentences = [*HARBOUR.split(". "), *TURBINE.split(". ")]
     sentences = [sentence if sentence.endswith(".") else sentence + "." for sentence in sentences]
-    cosines = bundled.embed_documents(sentences) @ bundled.embed_queries([question])[0]
+    expected = scores(bundled, question, sentences)
     for keep in (0, 1, 2, 50):
-        narrowed = SelectSentences(bundled, keep)(question, context)
-        assert narrowed.evidence == pytest.approx(float(cosines.max()), abs=0.01)
+        narrowed = select(bundled, keep)(question, context)
+        assert narrowed.evidence == pytest.approx(max(expected), abs=0.01)
         if keep == 1:
-            assert pieces(narrowed) == [[sentences[int(cosines.argmax())]]]
+            assert pieces(narrowed) == [[sentences[expected.index(max(expected))]]]
 
 
-def test_the_bundled_embedder_tells_evidence_from_its_absence(bundled: Embedder) -> None:
+def test_rare_words_of_a_question_count_beside_its_meaning(bundled: Embedder) -> None:
+    text = "The fourth implant beacons to its gateway. The implant XJ-904 was seen in spring."
+    narrowed = select(bundled, 1)("Tell me of XJ-904.", Context((passage(text),)))
+    assert pieces(narrowed) == [["The implant XJ-904 was seen in spring."]]
+    assert narrowed.evidence == pytest.approx(
+        max(scores(bundled, "Tell me of XJ-904.", text.replace(". T", ".|T").split("|"))), abs=0.01
+    )
+
+
+def test_the_default_threshold_tells_evidence_from_its_absence(bundled: Embedder) -> None:
     context = Context((passage(HARBOUR), passage(TURBINE, 100)))
-    select = SelectSentences(bundled, 1)
     asked, foreign = (
-        select(question, context).evidence
+        select(bundled, 1)(question, context).evidence
         for question in ("What was counted at the harbour in May?", "Who won the chess title?")
     )
     assert asked is not None
     assert foreign is not None
-    assert asked > 0.5 > 0.3 > foreign
+    assert asked > SelectionSettings().min_evidence > foreign
 
 
 def test_0_sentences_keeps_every_passage_whole_and_only_judges() -> None:
     context = Context((passage(HARBOUR), passage(TURBINE, 100, kept=[Span(100, 137)])))
-    narrowed = SelectSentences(WordEmbedder(), 0)("harbour", context)
+    narrowed = select(WordEmbedder(), 0)("harbour", context)
     assert narrowed.passages == context.passages
     assert narrowed.evidence is not None
 
@@ -114,17 +166,18 @@ def test_0_sentences_keeps_every_passage_whole_and_only_judges() -> None:
 def test_a_sentence_that_several_chunks_hold_is_judged_and_kept_once() -> None:
     embedder = WordEmbedder()
     context = Context((passage(HARBOUR, key="a"), passage(HARBOUR, key="b"), passage(TURBINE, 100)))
-    narrowed = SelectSentences(embedder, 4)("harbour arrivals", context)
+    narrowed = select(embedder, 4)("harbour arrivals", context)
     assert len(embedder.judged) == len(set(embedder.judged)) == 4
-    assert [each.chunk.doc_id for each in narrowed.passages] == ["a", "a"]
+    assert [(each.chunk.doc_id, each.chunk.ordinal) for each in narrowed.passages] == [
+        ("a", 0),
+        ("a", 100),
+    ]
 
 
 def test_only_what_is_still_kept_is_judged() -> None:
     embedder = WordEmbedder()
     kept = [Span(41, len(HARBOUR))]
-    narrowed = SelectSentences(embedder, 5)(
-        "harbour arrivals", Context((passage(HARBOUR, 0, kept),))
-    )
+    narrowed = select(embedder, 5)("harbour arrivals", Context((passage(HARBOUR, 0, kept),)))
     assert embedder.judged == ["The kidney filters the blood of mammals."]
     assert narrowed.passages[0].kept == SpanSet(kept)
 
@@ -132,19 +185,31 @@ def test_only_what_is_still_kept_is_judged() -> None:
 def test_what_holds_hardly_a_letter_is_no_evidence() -> None:
     embedder = WordEmbedder()
     text = f"Total\n\n17\n\n1,204 1,150 980\n\n{HARBOUR}"
-    SelectSentences(embedder, 5)("harbour", Context((passage(text),)))
+    narrowed = select(embedder, 5)("harbour", Context((passage(text),)))
     assert len(embedder.judged) == 2
+    assert pieces(narrowed) == [[HARBOUR]]
 
 
 @pytest.mark.parametrize("text", ["17", "Total 4", "— . … !"])
 def test_where_no_sentence_can_be_judged_nothing_is_dropped(text: str) -> None:
     context = Context((passage(text),))
-    narrowed = SelectSentences(WordEmbedder(), 3)("harbour", context)
+    narrowed = select(WordEmbedder(), 3)("harbour", context)
     assert (narrowed.passages, narrowed.evidence) == (context.passages, None)
 
 
 def test_an_empty_context_stays_empty() -> None:
-    assert SelectSentences(WordEmbedder(), 3)("harbour", Context()) == Context()
+    assert select(WordEmbedder(), 3)("harbour", Context()) == Context()
+
+
+@pytest.mark.parametrize("question", ["", "the of and", "\U0001f600"])
+def test_a_question_without_terms_is_judged_by_meaning_alone(
+    bundled: Embedder, question: str
+) -> None:
+    narrowed = select(bundled, 1)(question, Context((passage(HARBOUR),)))
+    sentences = ["The harbour counted its arrivals in May.", HARBOUR[41:]]
+    cosines = bundled.embed_documents(sentences) @ bundled.embed_queries([question])[0]
+    assert narrowed.evidence == pytest.approx(float(cosines.max()), abs=0.01)
+    assert pieces(narrowed) == [[sentences[int(cosines.argmax())]]]
 
 
 SENTENCES = st.lists(st.sampled_from(WORDS), min_size=1, max_size=6).map(
@@ -168,30 +233,40 @@ def contexts(draw: st.DrawFn) -> Context:
     return Context(tuple(passages))
 
 
-@given(contexts(), st.integers(0, 5), st.lists(st.sampled_from(WORDS), max_size=3).map(" ".join))
-def test_selection_only_narrows(context: Context, keep: int, question: str) -> None:
+@given(
+    contexts(),
+    st.integers(0, 5),
+    st.sampled_from([0.0, 0.5, 0.75, 1.0]),
+    st.lists(st.sampled_from(WORDS), max_size=3).map(" ".join),
+)
+def test_selection_only_narrows_to_the_best(
+    context: Context, keep: int, cut: float, question: str
+) -> None:
     embedder = WordEmbedder()
-    narrowed = SelectSentences(embedder, keep)(question, context)
+    narrowed = select(embedder, keep, cut)(question, context)
     given_to = {each.chunk.doc_id: each for each in context.passages}
     assert len({each.chunk.doc_id for each in narrowed.passages}) == len(narrowed.passages)
     for each in narrowed.passages:
         assert each.chunk == given_to[each.chunk.doc_id].chunk
         assert each.kept <= given_to[each.chunk.doc_id].kept
-    if embedder.judged:
-        query = embedder.embed_queries([question])[0]
-        cosines = WordEmbedder().embed_documents(embedder.judged) @ query
-        assert narrowed.evidence == pytest.approx(float(cosines.max()))
-        if keep:
-            assert 1 <= len(narrowed.passages) <= keep
-            # Exactly the best are kept: as many as asked for, or all there are.
-            kept = "".join(piece for each in pieces(narrowed) for piece in each)
-            best = sorted(cosines.tolist(), reverse=True)[:keep]
-            worst_kept = min(
-                cosine
-                for text, cosine in zip(embedder.judged, cosines.tolist(), strict=True)
-                if text in kept
-            )
-            assert worst_kept <= best[-1] + 1e-6
-            assert narrowed.passages[0].score == pytest.approx(narrowed.evidence)
-    else:
+    if not embedder.judged:
         assert narrowed == context
+        return
+    expected = scores(WordEmbedder(), question, embedder.judged)
+    best = sorted(expected, reverse=True)
+    assert narrowed.evidence == pytest.approx(best[0], abs=1e-5)
+    if keep:
+        wanted = [score for score in best[:keep] if score >= cut * best[0] - 1e-5]
+        ranks = [each.score for each in narrowed.passages]
+        assert ranks == sorted(ranks, reverse=True)
+        assert ranks[0] == pytest.approx(best[0], abs=1e-5)
+        kept = "".join(piece for each in pieces(narrowed) for piece in each)
+        # Each kept passage holds a sentence of its score, and nothing kept scores below the cut.
+        for each in narrowed.passages:
+            assert min(abs(each.score - score) for score in wanted) < 1e-5
+        held = [
+            score for text, score in zip(embedder.judged, expected, strict=True) if text in kept
+        ]
+        assert min(held) >= wanted[-1] - 1e-5
+    else:
+        assert narrowed.passages == context.passages
