@@ -21,6 +21,7 @@ import sys
 import tempfile
 import zlib
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,19 @@ def row(megabytes: float, found: dict[str, Any]) -> list[str]:
     ]
 
 
+def growth(smaller: float, larger: float, less: dict[str, Any], more: dict[str, Any]) -> str:
+    """What memory a larger corpus costs, as a sentence."""
+    anonymous, mapped = (
+        more["after"][kind] - less["after"][kind] for kind in ("RssAnon", "RssFile")
+    )
+    chunks = more["chunks"] - less["chunks"]
+    return (
+        f"- From {smaller:g} to {larger:g} MB: anonymous {anonymous:+,.0f} MiB "
+        f"({anonymous * 2**20 / chunks:,.0f} bytes a chunk), file-backed {mapped:+,.0f} MiB, index "
+        f"on disk {more['disk'] - less['disk']:+,.0f} MiB."
+    )
+
+
 def main() -> None:
     """Measure every size in a process of its own, and print a report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -170,9 +184,9 @@ def main() -> None:
 
     print(top)
     print(
-        f'MiB. Documents of about {DOCUMENT // 1000} kB. "writing" is the most seen after any '
-        'window of chunks was written, "end" is after the graph was built, "peak" is ru_maxrss '
-        "of the process.\n"
+        f"MiB. Documents of about {DOCUMENT // 1000} kB. *Writing* is the most seen right after a "
+        "window of chunks was written, *end* is after the graph was built, with the index open; "
+        "*peak* is ru_maxrss of the process, all of its resident memory.\n"
     )
     columns = (
         "text",
@@ -187,6 +201,8 @@ def main() -> None:
         "minutes",
     )
     print(table(columns, (row(size, found) for size, found in results.items())))
+    for smaller, larger in pairwise(results):
+        print(growth(smaller, larger, results[smaller], results[larger]))
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ from llama_index.core.vector_stores import SimpleVectorStore
 from llama_index.core.vector_stores.types import BasePydanticVectorStore
 from report import heading, interval, say, table
 from sentence_transformers import SentenceTransformer
-from workload import DEMO, SHARED, TextsConnector, available, new_index, read_texts
+from workload import DEMO, SHARED, TextsConnector, available, named, new_index, read_texts
 
 from pipelines.ingest import ingest
 from rag.chunking import SentenceChunker
@@ -222,7 +222,7 @@ def describe(work: Workload, corpus: Path) -> str:
     nodes = SPLITTER.get_nodes_from_documents([LlamaDocument(text=text) for text in work.texts])
     lengths = work.counter.count_all([node.get_content() for node in nodes])
     return (
-        f"{corpus}: {len(work.texts):,} documents, {work.tokens:,} tokens of the model (headers "
+        f"{named(corpus)}: {len(work.texts):,} documents, {work.tokens:,} tokens of the model (headers "
         f"and special tokens not counted). spanrag cuts {len(work.embedded):,} chunks, "
         f"SentenceSplitter(256/0) {len(nodes):,}; the model reads 256 tokens and never sees the "
         f"end of {sum(length > 254 for length in lengths):,} of those. spanrag writes an index on "

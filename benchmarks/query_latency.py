@@ -138,6 +138,34 @@ def milliseconds(seconds: Sequence[float]) -> list[str]:
     return [f"{value * 1e3:.1f}" for value in np.percentile(seconds, (50, 95))]
 
 
+def report(indexes: Sequence[Measured], questions: int, args: argparse.Namespace) -> str:
+    """The table, and how much longer the largest index takes than the smallest."""
+    retrieval = indexes[0].index.settings.retrieval
+    rows = [
+        (
+            each.backend,
+            f"{each.chunks:,}",
+            *milliseconds(each.search),
+            *milliseconds(each.store),
+            f"{each.recall:.3f}",
+        )
+        for each in indexes
+    ]
+    columns = ("backend", "chunks", "search p50", "p95", "store p50", "p95", f"recall@{NEAREST}")
+    first, *_, last = [each for each in indexes if each.backend == "edge"] * 2
+    growth = [
+        f"{name} {np.median(getattr(last, name)) / np.median(getattr(first, name)):.2f}"
+        for name in ("search", "store")
+    ]
+    return (
+        f"Milliseconds. {questions} questions, {args.rounds} rounds; an answer holds "
+        f"{retrieval.top_k} chunks out of two rankings of {retrieval.candidates}. Recall: of the "
+        f"{NEAREST} nearest by exact search, the share at the top of the dense ranking. Local mode "
+        f"was not filled beyond {args.local_max:,} chunks.\n\n{table(columns, rows)}\n"
+        f"Edge, p50 at {last.chunks:,} chunks : p50 at {first.chunks:,}: {', '.join(growth)}."
+    )
+
+
 def main() -> None:
     """Fill what is not there, measure, and print a report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -175,32 +203,7 @@ def main() -> None:
         say(f"round {number + 1}/{args.rounds} done, load {os.getloadavg()[0]:.1f}")
 
     print(top)
-    print(
-        f"{len(questions)} questions, {args.rounds} rounds; every answer holds "
-        f"{indexes[0].index.settings.retrieval.top_k} chunks out of two rankings of "
-        f"{indexes[0].index.settings.retrieval.candidates}. Milliseconds. Recall: of the "
-        f"{NEAREST} nearest by exact search, the share at the top of the dense ranking. Local "
-        f"mode was not filled beyond {args.local_max:,} chunks.\n"
-    )
-    columns = ("backend", "chunks", "search p50", "p95", "store p50", "p95", f"recall@{NEAREST}")
-    rows = [
-        (
-            each.backend,
-            f"{each.chunks:,}",
-            *milliseconds(each.search),
-            *milliseconds(each.store),
-            f"{each.recall:.3f}",
-        )
-        for each in indexes
-    ]
-    print(table(columns, rows))
-    edge = [each for each in indexes if each.backend == "edge"]
-    for name in ("search", "store"):
-        first, last = (np.median(getattr(each, name)) for each in (edge[0], edge[-1]))
-        print(
-            f"Edge, {name}: p50 at {edge[-1].chunks:,} chunks is {last / first:.2f} times that at "
-            f"{edge[0].chunks:,}."
-        )
+    print(report(indexes, len(questions), args))
     for each in indexes:
         each.index.close()
 

@@ -13,9 +13,9 @@ import json
 import os
 import random
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the `rag` command sets it
@@ -51,8 +51,7 @@ CUTS = (0.0, 0.6, 0.7, 0.75, 0.8, 0.9)
 THRESHOLDS = (0.45, 0.5, 0.55, 0.6, 0.65)
 DEFAULTS = SelectionSettings()
 
-Flags = NDArray[np.bool_]
-Numbers = NDArray[np.float64]
+T = TypeVar("T")
 
 
 class Question(NamedTuple):
@@ -81,7 +80,7 @@ class Asked:
             tuple(Passage(hit.chunk, SpanSet([hit.chunk.span]), hit.score) for hit in found)
         )
 
-    def hits(self) -> dict[str, Flags]:
+    def hits(self) -> dict[str, NDArray[np.bool_]]:
         """For every score: which sentences, best first, hold some of a reference."""
         units, texts = _units(self.context)
         embedder = self.index.embedder
@@ -147,27 +146,26 @@ def read_questions(name: str, count: int, seed: int) -> list[Question]:
     return questions
 
 
-def share(values: Sequence[float] | Flags | Numbers) -> str:
+def share(values: Sequence[float] | NDArray[Any]) -> str:
     """A mean and its interval, as a cell."""
     low, high = interval(np.mean, values)
     return f"{np.mean(values):.2f} ({low:.2f} - {high:.2f})"
 
 
-def groups(asked: Mapping[str, list[Asked]]) -> Iterator[tuple[str, list[Asked]]]:
-    """Every set, then all of them."""
-    yield from asked.items()
-    yield "all", [each for group in asked.values() for each in group]
+def with_all(found: Mapping[str, list[T]]) -> Mapping[str, list[T]]:
+    """Every set's results, then all of them as one."""
+    return {**found, "all": [each for group in found.values() for each in group]}
 
 
 def scores_table(asked: Mapping[str, list[Asked]]) -> str:
     """Which score puts a reference sentence among the first ones."""
+    found = {name: [each.hits() for each in group] for name, group in asked.items()}
     rows = []
-    for name, group in groups(asked):
-        found = [each.hits() for each in group]
-        at_three = np.array([hits[OURS][:3].any() for hits in found], dtype=float)
-        for score in found[0]:
-            tops = [np.array([hits[score][:top].any() for hits in found]) for top in TOPS]
-            behind = "" if score == OURS else share(tops[1] - at_three)
+    for name, group in with_all(found).items():
+        at_three = np.array([hits[OURS][:3].any() for hits in group], dtype=float)
+        for score in group[0]:
+            tops = [np.array([hits[score][:top].any() for hits in group]) for top in TOPS]
+            behind = "" if score == OURS else share(tops[TOPS.index(3)] - at_three)
             label = f"**{score}**" if score == OURS else score
             rows.append((name, label, *map(share, tops), behind))
     columns = ("questions", "score", *(f"top {top}" for top in TOPS), "top 3, less ours")
@@ -176,10 +174,13 @@ def scores_table(asked: Mapping[str, list[Asked]]) -> str:
 
 def cuts_table(asked: Mapping[str, list[Asked]]) -> str:
     """What the relative cut costs and saves."""
+    found = {
+        name: [[each.cut(value) for value in CUTS] for each in group]
+        for name, group in asked.items()
+    }
     rows = []
-    for name, group in groups(asked):
-        for value in CUTS:
-            cuts = [each.cut(value) for each in group]
+    for name, group in with_all(found).items():
+        for value, cuts in zip(CUTS, zip(*group, strict=True), strict=True):
             label = f"**{value}**" if value == DEFAULTS.relative_cut else str(value)
             hits, sentences, precisions = zip(*cuts, strict=True)
             rows.append((name, label, share(hits), share(sentences), share(precisions)))
@@ -189,9 +190,7 @@ def cuts_table(asked: Mapping[str, list[Asked]]) -> str:
 
 def evidence_tables(own: Mapping[str, list[float]], foreign: Mapping[str, list[float]]) -> str:
     """What a threshold answers and abstains from, and how far evidence tells the two apart."""
-    mine, theirs = (
-        np.array([e for group in side.values() for e in group]) for side in (own, foreign)
-    )
+    mine, theirs = (np.array(with_all(side)["all"]) for side in (own, foreign))
     rows = [
         (
             f"**{value}**" if value == DEFAULTS.min_evidence else value,
@@ -204,16 +203,15 @@ def evidence_tables(own: Mapping[str, list[float]], foreign: Mapping[str, list[f
     thresholds = table(
         ("min_evidence", answered, f"abstained, of {len(theirs)} out of domain"), rows
     )
-    pairs = [*((name, np.array(own[name]), np.array(foreign[name])) for name in own)]
-    areas = [
-        (name, len(yes), len(no), f"{area(yes, no):.3f} ({low:.3f} - {high:.3f})")
-        for name, yes, no in (*pairs, ("all", mine, theirs))
-        for low, high in (interval(area, yes, no),)
-    ]
+    areas = []
+    for name, yes in with_all(own).items():
+        no = with_all(foreign)[name]
+        low, high = interval(area, yes, no)
+        areas.append((name, len(yes), len(no), f"{area(yes, no):.3f} ({low:.3f} - {high:.3f})"))
     return f"{thresholds}\n{table(('corpus', 'its own', 'out of domain', 'AUC'), areas)}"
 
 
-def area(answerable: Numbers, foreign: Numbers) -> float:
+def area(answerable: Sequence[float], foreign: Sequence[float]) -> float:
     """The chance that an answerable question has more evidence than a foreign one."""
     labels = np.repeat([1, 0], [len(answerable), len(foreign)])
     return float(roc_auc_score(labels, np.concatenate([answerable, foreign])))
@@ -239,7 +237,8 @@ def main() -> None:
     args.cache.mkdir(parents=True, exist_ok=True)
     for name in SETS:
         with new_index(args.cache / name, embedder) as index:
-            say(f"{name}: {ingest(index, [open_source(str(SHARED / name / 'corpora'))])}")
+            report = ingest(index, [open_source(str(SHARED / name / "corpora"))])
+            say(f"{name}: {report.chunks:,} chunks, {report.added} documents added")
             questions = read_questions(name, args.questions, args.seed)
             asked[name] = [Asked(question, index) for question in questions]
             own[name] = [each.evidence() for each in asked[name]]

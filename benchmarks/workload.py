@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -26,6 +27,7 @@ __all__ = [
     "TextsConnector",
     "available",
     "manifest_of",
+    "named",
     "new_index",
     "read_sentences",
     "read_texts",
@@ -82,6 +84,11 @@ def available(*folders: Path) -> list[Path]:
     if not found:
         say(f"reading the demo's documents instead: {DEMO}")
     return found or [DEMO]
+
+
+def named(folder: Path) -> str:
+    """A folder as seen from the repository."""
+    return os.path.relpath(folder, _REPOSITORY)
 
 
 def read_texts(folder: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import typer
@@ -12,6 +13,9 @@ from rich.table import Table
 from pipelines.cli.run import Run, command
 
 __all__ = ["app"]
+
+_MASK = "********"
+_SECRET = re.compile(r"(?i)(?:^|_)(?:key|token|secret|password)$")
 
 app = typer.Typer(help="Settings: what they are and where they come from.", no_args_is_help=True)
 
@@ -48,9 +52,16 @@ def _rows(group: BaseModel, prefix: str = "") -> list[tuple[str, Any]]:
         if isinstance(value, BaseModel):
             rows += _rows(value, f"{prefix}{name}.")
         elif isinstance(value, SecretStr):
-            rows.append((f"{prefix}{name}", "********" if value.get_secret_value() else ""))
+            rows.append((f"{prefix}{name}", _MASK if value.get_secret_value() else ""))
         else:
-            plain = value if isinstance(value, (str, int, float, bool, dict)) else None
-            shown = list(value) if isinstance(value, tuple) else plain
-            rows.append((f"{prefix}{name}", str(value or "") if shown is None else shown))
+            rows.append((f"{prefix}{name}", _shown(value)))
     return rows
+
+
+def _shown(value: Any) -> Any:
+    """A value as JSON can hold it; what an option calls a key or a password is masked."""
+    if isinstance(value, dict):
+        return {key: _MASK if _SECRET.search(key) else each for key, each in value.items()}
+    if isinstance(value, tuple):
+        return list(value)
+    return value if isinstance(value, (str, int, float)) else str(value or "")
