@@ -222,8 +222,8 @@ def describe(work: Workload, corpus: Path) -> str:
     nodes = SPLITTER.get_nodes_from_documents([LlamaDocument(text=text) for text in work.texts])
     lengths = work.counter.count_all([node.get_content() for node in nodes])
     return (
-        f"{named(corpus)}: {len(work.texts):,} documents, {work.tokens:,} tokens of the model (headers "
-        f"and special tokens not counted). spanrag cuts {len(work.embedded):,} chunks, "
+        f"{named(corpus)}: {len(work.texts):,} documents, {work.tokens:,} tokens of the model "
+        f"(headers and special tokens not counted). spanrag cuts {len(work.embedded):,} chunks, "
         f"SentenceSplitter(256/0) {len(nodes):,}; the model reads 256 tokens and never sees the "
         f"end of {sum(length > 254 for length in lengths):,} of those. spanrag writes an index on "
         f"disk, where a committed document is durable; LlamaIndex writes to {STORE}."

@@ -115,7 +115,7 @@ class QueryEngine:
                 written.degraded,
             )
         )
-        if not written.text.strip() or written.text.strip().startswith(_NOT_FOUND):
+        if not written.text.strip() or _NOT_FOUND in written.text:
             text = f"{ABSTENTION} ({self._generator.name} found none in the sources)."
             return Answer(question, text, (), context, ledger, abstained=True)
         began = time.perf_counter()

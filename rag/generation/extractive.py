@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from rag.generation.base import Generation
 from rag.types import Context
 
 __all__ = ["ExtractiveGenerator"]
+
+_MARK = re.compile(r"\[(?=[sS]\d+\])")  # papers number their tables S1 too
 
 
 class ExtractiveGenerator:
@@ -21,7 +25,7 @@ class ExtractiveGenerator:
         """One line a kept stretch, and after it its mark."""
         del question  # what to keep was decided with it; here is nothing left to decide
         lines = (
-            f"{' '.join(piece.split())} [S{number}]"
+            f"{_MARK.sub('⟦', ' '.join(piece.split()))} [S{number}]"
             for number, passage in enumerate(context.passages, start=1)
             for piece in passage.pieces
         )

@@ -75,7 +75,8 @@ class LlmGenerator:
 
         if self._few_shot:
             completion = self._llm.complete(render_completion(question, context), formatted=True)
-            return completion.text, completion.raw
+            # Engines that do not stop at the line's end go on with a third example.
+            return completion.text.strip().partition("\n")[0], completion.raw
         response = self._llm.chat(
             [
                 ChatMessage(INSTRUCTIONS, role=MessageRole.SYSTEM),

@@ -26,6 +26,7 @@ def load_local(settings: GenerationSettings) -> LLM:
         from llama_index.llms.huggingface import HuggingFaceLLM
     except ImportError:
         raise ExtraMissing("llama-index-llms-huggingface", "local") from None
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     device = settings.device
@@ -38,7 +39,8 @@ def load_local(settings: GenerationSettings) -> LLM:
         model = AutoModelForCausalLM.from_pretrained(settings.model, dtype=getattr(torch, dtype))
         tokenizer = AutoTokenizer.from_pretrained(settings.model)
         model = model.to(device)  # type: ignore[arg-type]  # the stub forgets the first argument
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, AssertionError, SafetensorError) as error:
+        # AssertionError: a torch without CUDA, asked for it
         raise ModelError(
             f"cannot load {settings.model} on {device}: {str(error).splitlines()[0]}",
             hint="set generation.model to a folder or a cached name, and check generation.device",

@@ -33,8 +33,8 @@ Answer: Mirella Okafor
 
 """
 
-_OPENS = re.compile(r"<(?=[/|!?\w])")  # tags and <|special|> tokens
-_MARK = re.compile(r"\[(?=/?(?:S\d|INST|SYS))", re.IGNORECASE)  # our marks, Llama's turns
+_OPENS = re.compile(r"<(?=[^\s\d=.-])")  # tags and <|special|> tokens, but not p < 0.05
+_MARK = re.compile(r"\[(?=/?(?:[sS]\d|[A-Z_]{3,}\]))")  # our marks; [INST] and its like
 
 
 def render_context(context: Context) -> str:
@@ -57,17 +57,21 @@ def render_question(question: str, context: Context) -> str:
 def render_completion(question: str, context: Context) -> str:
     """A prompt to complete, after two worked examples: for models too small to follow orders."""
     pieces = [piece for passage in context.passages for piece in passage.pieces]
-    text = _defused(" ".join(" ".join(pieces).split()))
-    return f"{_EXAMPLES}Text: {text}\nQuestion: {_defused(question)}\nAnswer:"
+    text, asked = (_defused(_on_one_line(each)) for each in (" ".join(pieces), question))
+    return f"{_EXAMPLES}Text: {text}\nQuestion: {asked}\nAnswer:"
 
 
 def _render(number: int, passage: Passage) -> str:
     first = passage.kept.hull
     place = passage.chunk.place_at(first.start if first else passage.chunk.span.start)
     where = [passage.chunk.name, f"page {place.page}" if place.page else "", place.section]
-    head = _defused(", ".join(part for part in where if part)).replace('"', "'")
+    head = _defused(_on_one_line(", ".join(part for part in where if part))).replace('"', "'")
     body = _defused(" … ".join(passage.pieces))
     return f'<source id="S{number}" from="{head}">\n{body}\n</source>'
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _defused(text: str) -> str:

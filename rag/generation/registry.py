@@ -49,6 +49,7 @@ def load_generator(
         from rag.generation.local import load_local
 
         llm = load_local(settings)
+        few_shot = not llm.metadata.is_chat_model  # a base model has no chat template
     else:
         from rag.generation.server import load_server
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rag.sentences import sentence_spans
 from rag.spans import Span
@@ -14,8 +14,8 @@ __all__ = ["SUPPORT", "Resolved", "resolve_citations"]
 SUPPORT = 0.5
 """Share of a claim's content words that must stand in its quote for it to count as verified."""
 
-_MARKS = re.compile(r"\s*\[S?(\d+)\](?:\s*[,;]?\s*\[S?(\d+)\])*", re.IGNORECASE)
 _MARK = re.compile(r"\[S(\d+)\]", re.IGNORECASE)
+_MARKS = re.compile(r"\[S\d+(?:\s*[,;]\s*S?\d+)+\]", re.IGNORECASE)  # [S1, S2]
 _WORD = re.compile(r"\w+(?:[.,'’-]\w+)*")  # noqa: RUF001
 _FUNCTION_WORDS = frozenset(
     "a about after all also an and any are as at be been before both but by can could did do "
@@ -38,7 +38,8 @@ class Resolved:
 def resolve_citations(text: str, context: Context) -> Resolved:
     """Turn the marks of an answer into citations.
 
-    A mark claims the words before it, back to the last mark or line. Its quote is the stretch of
+    A mark claims the words before it, back to the last mark or line (those after it, where it
+    opens the line). Its quote is the stretch of
     the marked passage's kept text that shares most of those words. A mark without a passage, or
     whose passage shares no word with the claim, is dropped from the text and counted. A line
     without any mark gets one where a passage supports it.
@@ -50,12 +51,13 @@ def resolve_citations(text: str, context: Context) -> Resolved:
     citations: list[Citation] = []
     dropped = 0
     lines: list[str] = []
-    for line in text.splitlines():
+    for line in _MARKS.sub(_apart, text).splitlines():
         parts = _MARK.split(line)  # claim, number, claim, number, ..., rest
         written, claim = "", ""
         for at in range(0, len(parts) - 1, 2):
-            claim = parts[at] if parts[at].strip(" ,;.") else claim
-            citation = _cite(claim, int(parts[at + 1]), context)
+            claim = parts[at] if parts[at].strip(" ,;.") else claim or parts[at + 2]
+            digits = parts[at + 1]  # int() refuses thousands of them
+            citation = _cite(claim, int(digits) if len(digits) < 10 else 0, context)
             written += parts[at]
             if citation is None:
                 dropped += 1
@@ -70,11 +72,19 @@ def resolve_citations(text: str, context: Context) -> Resolved:
     return Resolved("\n".join(lines), tuple(citations), dropped)
 
 
+def _apart(marks: re.Match[str]) -> str:
+    return "".join(f"[S{number}]" for number in re.findall(r"\d+", marks[0]))
+
+
 def _number(citation: Citation, citations: list[Citation]) -> int:
-    """The citation's number, from 1; a quote cited twice is listed once."""
-    for number, known in enumerate(citations, start=1):
+    """The citation's number, from 1.
+
+    A quote cited twice is listed once, and is verified only if it supports both claims.
+    """
+    for at, known in enumerate(citations):
         if (known.doc_id, known.span) == (citation.doc_id, citation.span):
-            return number
+            citations[at] = replace(known, verified=known.verified and citation.verified)
+            return at + 1
     citations.append(citation)
     return len(citations)
 

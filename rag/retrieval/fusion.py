@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import fsum
 
 __all__ = ["reciprocal_rank_fusion"]
 
@@ -28,9 +29,11 @@ def reciprocal_rank_fusion(
     >>> reciprocal_rank_fusion({"a": ["x", "y"], "b": ["y"]}, {"a": 1, "b": 1}, k=1)
     [('y', 0.8333333333333333), ('x', 0.5)]
     """
-    scores: dict[str, float] = {}
+    shares: dict[str, list[float]] = {}
     for name, ids in rankings.items():
         if weight := weights[name]:
             for rank, item in enumerate(ids, start=1):
-                scores[item] = scores.get(item, 0.0) + weight / (k + rank)
+                shares.setdefault(item, []).append(weight / (k + rank))
+    # fsum: the same sum whatever the order, so that ties stay ties.
+    scores = {item: fsum(of_item) for item, of_item in shares.items()}
     return sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))

@@ -7,6 +7,7 @@ write-ahead log's lock, and an operation is atomic but there are no batches of o
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,9 +48,9 @@ class EdgeStore:
         exists = (path / "edge_config.json").is_file()
         if not exists and create is None:
             raise _missing(path)
-        if not exists and path.is_dir() and any(path.iterdir()):
+        if not exists and path.exists() and not _is_free(path):
             raise StoreError(
-                f"{path} is a folder with other things in it",
+                f"{path} is a file, or a folder with other things in it",
                 hint="choose an empty or new folder for the index",
             )
         with _translated(path):
@@ -57,6 +58,8 @@ class EdgeStore:
                 shard = q.EdgeShard.load(str(path))
             else:
                 assert create is not None
+                for begun in path.glob("*"):  # its making was cut short
+                    shutil.rmtree(begun)
                 path.mkdir(parents=True, exist_ok=True)
                 shard = q.EdgeShard.create(str(path), _config(create.dimension))
         store = cls(shard, path)
@@ -192,7 +195,9 @@ class EdgeStore:
     def chunks(self, ids: Sequence[str]) -> Mapping[str, Chunk]:
         """Chunks by id."""
         with _translated(self._path):
-            records = self._shard.retrieve(list(ids), with_payload=True, with_vector=False)
+            records = self._shard.retrieve(
+                [*schema.chunk_ids(ids)], with_payload=True, with_vector=False
+            )
         return {str(record.id): schema.chunk_of(record.payload or {}) for record in records}
 
     def count(self) -> int:
@@ -201,9 +206,16 @@ class EdgeStore:
             return self._shard.count(q.CountRequest(filter=_filter(())))
 
     def optimize(self) -> None:
-        """Build the HNSW graph. Holds the GIL to its end."""
+        """Build the HNSW graph. Holds the GIL to its end.
+
+        And open the shard anew: until then the engine counts deleted points in its IDF, so what
+        was replaced would go on weighing on the lexical scores.
+        """
         with _translated(self._path):
             self._shard.optimize()
+            self._shard.flush()
+            self._shard.close()
+            self._shard = q.EdgeShard.load(str(self._path))
 
     def close(self) -> None:
         """Flush, and let go of the folder."""
@@ -237,6 +249,11 @@ def _missing(path: Path) -> IndexMissing:
     )
 
 
+def _is_free(path: Path) -> bool:
+    """Whether nothing is there but what the engine makes before it writes its configuration."""
+    return path.is_dir() and {inside.name for inside in path.iterdir()} <= {"wal", "segments"}
+
+
 def _config(dimension: int) -> q.EdgeConfig:
     return q.EdgeConfig(
         vectors={schema.DENSE: q.EdgeVectorParams(size=dimension, distance=q.Distance.Cosine)},
@@ -255,14 +272,13 @@ def _filter(conditions: Sequence[Condition]) -> q.Filter:
     bounds = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
     for condition in conditions:
         if name := bounds.get(condition.operator):
-            limit = q.RangeFloat(**{name: float(condition.values[0])})
+            limit = q.RangeFloat(**{name: condition.numbers[0]})
             must.append(q.FieldCondition(condition.path, range=limit))
         else:
             should: list[Any] = [_equals(condition.path, v) for v in condition.alternatives]
             should += [
                 q.FieldCondition(condition.path, range=q.RangeFloat(gte=value, lte=value))
-                for value in condition.values
-                if isinstance(value, float)
+                for value in condition.numbers
             ]
             any_of = q.Filter(should=should)
             (must if condition.operator == "=" else must_not).append(any_of)

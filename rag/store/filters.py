@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Literal, cast
@@ -12,36 +13,42 @@ __all__ = ["Condition", "Operator", "parse_condition"]
 
 Operator = Literal["=", "!=", "<", "<=", ">", ">="]
 
-_CONDITION = re.compile(r"\s*([\w.-]+)\s*(!=|<=|>=|=|<|>)\s*(.+?)\s*", re.DOTALL)
+_CONDITION = re.compile(r"\s*([\w.-]+)\s*(!=|<=|>=|=|<|>)\s*(\S.*?)\s*", re.DOTALL)
+_WHOLE = re.compile(r"[+-]?[0-9]{1,30}")
 _OWN_FIELDS = {"doc": "name", "source": "source", "doc_id": "doc_id"}
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One comparison. `values` are alternatives; an order comparison has exactly one.
+    """One comparison. `values` are alternatives, as written; an order comparison has exactly one.
 
-    Numbers compare as numbers and match text that reads the same: `year=2021` finds 2021 and
-    "2021".
+    A value matches text that reads the same, and a number of its size: `year=2021` finds 2021 and
+    "2021", `cik=0000320193` finds "0000320193" and 320193.
     """
 
     field: str
     operator: Operator
-    values: tuple[str | float, ...]
+    values: tuple[str, ...]
 
     @property
     def path(self) -> str:
         """Where the payload holds the field: its own ones at the top, others under `meta`."""
-        return _OWN_FIELDS.get(self.field, f"meta.{self.field}")
+        # Quoted: meta is flat, so a dot in a field's name is part of it.
+        return _OWN_FIELDS.get(self.field, f'meta."{self.field}"')
 
     @property
     def alternatives(self) -> list[str | int]:
         """What an equality matches: each value as text, and as a whole number if it is one."""
-        found: list[str | int] = []
-        for value in self.values:
-            found.append(f"{value:g}" if isinstance(value, float) else value)
-            if isinstance(value, float) and value.is_integer():
-                found.append(int(value))
-        return found
+        whole = [int(value) for value in self.values if _WHOLE.fullmatch(value)]
+        fitting = [number for number in whole if -(2**63) <= number < 2**63]
+        # The store holds booleans as words.
+        truths = [value.lower() for value in self.values if value in ("True", "False")]
+        return [*self.values, *fitting, *truths]
+
+    @property
+    def numbers(self) -> list[float]:
+        """The values that are numbers."""
+        return [number for value in self.values if (number := _number(value)) is not None]
 
 
 def parse_condition(text: str) -> Condition:
@@ -51,7 +58,7 @@ def parse_condition(text: str) -> Condition:
         UsageError: it does not read `field operator value`, or orders something not a number.
 
     >>> parse_condition("year>=2021")
-    Condition(field='year', operator='>=', values=(2021.0,))
+    Condition(field='year', operator='>=', values=('2021',))
     """
     found = _CONDITION.fullmatch(text)
     if not found:
@@ -59,16 +66,15 @@ def parse_condition(text: str) -> Condition:
             f"cannot read the filter {text!r}", hint="write it as field=value, e.g. year>=2021"
         )
     field, operator, raw = found.groups()
-    values = tuple(_value(part) for part in raw.split("|"))
-    if operator in ("<", "<=", ">", ">=") and not (
-        len(values) == 1 and isinstance(values[0], float)
-    ):
+    values = tuple(part.strip() for part in raw.split("|"))
+    if operator in ("<", "<=", ">", ">=") and (len(values) != 1 or _number(values[0]) is None):
         raise UsageError(f"the filter {text!r} orders something that is not one number")
     return Condition(field, cast("Operator", operator), values)
 
 
-def _value(text: str) -> str | float:
+def _number(text: str) -> float | None:
     try:
-        return float(text.strip())
+        number = float(text)
     except ValueError:
-        return text.strip()
+        return None
+    return number if math.isfinite(number) else None

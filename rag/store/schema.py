@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rag.ids import reserved_id
@@ -17,6 +18,7 @@ __all__ = [
     "LIVE",
     "MANIFEST_ID",
     "STAGED",
+    "chunk_ids",
     "chunk_of",
     "committed",
     "description",
@@ -34,6 +36,8 @@ LIVE = "live"
 
 MANIFEST_ID = reserved_id("manifest")
 JOURNAL_ID = reserved_id("journal")
+_RESERVED = {MANIFEST_ID, JOURNAL_ID}
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 KEYWORD_FIELDS = ("state", "doc_id", "revision", "namespace", "source", "name")
 INTEGER_FIELDS = ("ordinal",)
@@ -82,6 +86,11 @@ def document_facts(document: Document) -> dict[str, Any]:
 def committed(tokens: int) -> dict[str, Any]:
     """What a commit sets on every chunk of the revision it serves."""
     return {"state": LIVE, "document_tokens": tokens}
+
+
+def chunk_ids(ids: Iterable[str]) -> list[str]:
+    """Those of `ids` that a chunk can have: uuids, and not the store's own."""
+    return [given for given in ids if _UUID.fullmatch(given) and given not in _RESERVED]
 
 
 def chunk_of(payload: Mapping[str, Any]) -> Chunk:

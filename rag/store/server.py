@@ -6,6 +6,7 @@ calls, which is how the contract tests always exercise this file.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
@@ -35,9 +36,10 @@ _MANIFEST = "spanrag_manifest"
 class ServerStore:
     """An index on a server. Open one with `ServerStore.open`; close it when done."""
 
-    def __init__(self, client: QdrantClient, collection: str) -> None:
+    def __init__(self, client: QdrantClient, collection: str, url: str = "") -> None:
         self._client = client
         self._collection = collection
+        self._where = f"{url}, collection {collection!r}" if url else f"collection {collection!r}"
 
     @classmethod
     def open(cls, settings: StoreSettings, create: IndexManifest | None = None) -> Self:
@@ -50,10 +52,15 @@ class ServerStore:
             client = QdrantClient(
                 url=settings.url,
                 api_key=settings.api_key.get_secret_value() or None,
-                timeout=round(settings.timeout),
+                timeout=math.ceil(settings.timeout),
+                check_compatibility=False,  # it warns from a thread of its own
             )
-        store = cls(client, settings.collection)
-        store.prepare(create)
+        store = cls(client, settings.collection, settings.url)
+        try:
+            store.prepare(create)
+        except BaseException:
+            client.close()
+            raise
         return store
 
     def prepare(self, create: IndexManifest | None) -> None:
@@ -222,7 +229,9 @@ class ServerStore:
     def chunks(self, ids: Sequence[str]) -> Mapping[str, Chunk]:
         """Chunks by id."""
         with self._translated():
-            records = self._client.retrieve(self._collection, list(ids), with_payload=True)
+            records = self._client.retrieve(
+                self._collection, schema.chunk_ids(ids), with_payload=True
+            )
         return {str(record.id): schema.chunk_of(record.payload or {}) for record in records}
 
     def count(self) -> int:
@@ -245,7 +254,7 @@ class ServerStore:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        with _translated(f"collection {self._collection!r}"):
+        with _translated(self._where):
             yield
 
 
@@ -259,14 +268,13 @@ def _filter(conditions: Sequence[Condition]) -> m.Filter:
     bounds = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
     for condition in conditions:
         if name := bounds.get(condition.operator):
-            limit = m.Range(**{name: float(condition.values[0])})
+            limit = m.Range(**{name: condition.numbers[0]})
             must.append(m.FieldCondition(key=condition.path, range=limit))
         else:
             should: list[Any] = [_equals(condition.path, value) for value in condition.alternatives]
             should += [
                 m.FieldCondition(key=condition.path, range=m.Range(gte=value, lte=value))
-                for value in condition.values
-                if isinstance(value, float)
+                for value in condition.numbers
             ]
             (must if condition.operator == "=" else must_not).append(m.Filter(should=should))
     return m.Filter(must=must, must_not=must_not)
