@@ -12,6 +12,7 @@ and file-backed (libraries and the mapped index; the kernel takes those pages ba
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import os
 import re
@@ -21,6 +22,7 @@ import sys
 import tempfile
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -94,6 +96,12 @@ def resident() -> dict[str, float]:
     return {name: int(kilobytes) / 1024 for name, kilobytes in found}
 
 
+def give_back() -> None:
+    """Have glibc return the pages that were freed and that it keeps for later."""
+    with suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
 def measure(embedder: Embedder, megabytes: float) -> dict[str, Any]:
     """Ingest so much text in this process, and say what memory it took."""
     sentences = read_sentences(available(*(SHARED / name / "corpora" for name in SETS)))
@@ -108,6 +116,8 @@ def measure(embedder: Embedder, megabytes: float) -> dict[str, Any]:
             before = resident()
             report = ingest(index, [connector], progress=watch)
             after = resident()
+            give_back()
+            held = resident()["RssAnon"]
         files = [file.stat() for file in Path(folder).rglob("*") if file.is_file()]
     return {
         "chunks": report.chunks,
@@ -116,6 +126,7 @@ def measure(embedder: Embedder, megabytes: float) -> dict[str, Any]:
         "before": before,
         "writing": watch.most_anonymous,
         "after": after,
+        "held": held,
         "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "disk": sum(stat.st_blocks * 512 for stat in files) / 2**20,
     }
@@ -137,6 +148,7 @@ def row(megabytes: float, found: dict[str, Any]) -> list[str]:
         before["RssAnon"],
         found["writing"],
         after["RssAnon"],
+        found["held"],
         before["RssFile"],
         after["RssFile"],
         found["peak"],
@@ -152,13 +164,12 @@ def row(megabytes: float, found: dict[str, Any]) -> list[str]:
 
 def growth(smaller: float, larger: float, less: dict[str, Any], more: dict[str, Any]) -> str:
     """What memory a larger corpus costs, as a sentence."""
-    anonymous, mapped = (
-        more["after"][kind] - less["after"][kind] for kind in ("RssAnon", "RssFile")
-    )
+    held = more["held"] - less["held"]
+    mapped = more["after"]["RssFile"] - less["after"]["RssFile"]
     chunks = more["chunks"] - less["chunks"]
     return (
-        f"- From {smaller:g} to {larger:g} MB: anonymous {anonymous:+,.0f} MiB "
-        f"({anonymous * 2**20 / chunks:,.0f} bytes a chunk), file-backed {mapped:+,.0f} MiB, index "
+        f"- From {smaller:g} to {larger:g} MB: held {held:+,.0f} MiB "
+        f"({held * 2**20 / chunks:,.0f} bytes a chunk), file-backed {mapped:+,.0f} MiB, index "
         f"on disk {more['disk'] - less['disk']:+,.0f} MiB."
     )
 
@@ -185,7 +196,8 @@ def main() -> None:
     print(top)
     print(
         f"MiB. Documents of about {DOCUMENT // 1000} kB. *Writing* is the most seen right after a "
-        "window of chunks was written, *end* is after the graph was built, with the index open; "
+        "window of chunks was written, *end* is after the graph was built, with the index open, "
+        "*held* is what is left of that once the allocator has given back what was freed; "
         "*peak* is ru_maxrss of the process, all of its resident memory.\n"
     )
     columns = (
@@ -194,6 +206,7 @@ def main() -> None:
         "anonymous: before",
         "writing",
         "end",
+        "held",
         "file-backed: before",
         "end",
         "peak",

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from connectors.base import Connector
 from pipelines.sync import Plan, Task, guard_prune, plan
 from rag.errors import DocumentError
+from rag.ids import document_id
 from rag.index import Index
+from rag.store import DocumentRecord
 from rag.types import Chunk, Document
 
-__all__ = ["Failure", "IngestReport", "Progress", "ingest", "plan_connector"]
+__all__ = ["Failure", "IngestReport", "Progress", "ingest", "plan_all"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +57,28 @@ class Progress(Protocol):
         """So many documents (or part of one) and tokens have been read."""
 
 
-def plan_connector(index: Index, connector: Connector) -> Plan:
-    """What a run over this connector would do. Raises what its listing raises."""
-    namespace = connector.namespace
-    listing = list(connector.list())
-    return plan(namespace, listing, index.store.documents(namespace), connector.covers)
+def plan_all(
+    connectors: Sequence[Connector], documents: Callable[[str], Iterable[DocumentRecord]]
+) -> list[tuple[Connector, Plan]]:
+    """What a run over these connectors would do. Raises what a listing raises.
+
+    A document that several of them list is the first one's: staged twice in one run it would,
+    for a moment, not be served, and cited now this way, now that.
+
+    Args:
+        connectors: where documents come from.
+        documents: what the store holds of a namespace.
+    """
+    plans: list[tuple[Connector, Plan]] = []
+    claimed: set[str] = set()
+    for connector in connectors:
+        namespace = connector.namespace
+        refs = [r for r in connector.list() if document_id(namespace, r.key) not in claimed]
+        records = [r for r in documents(namespace) if r.doc_id not in claimed]
+        plans.append((connector, plan(namespace, refs, records, connector.covers)))
+        claimed |= {document_id(namespace, ref.key) for ref in refs if ref.key}
+        claimed |= {record.doc_id for record in records if connector.covers(record.key)}
+    return plans
 
 
 def ingest(
@@ -90,7 +109,7 @@ def ingest(
     """
     began = time.perf_counter()
     report = IngestReport()
-    plans = [(connector, plan_connector(index, connector)) for connector in connectors]
+    plans = plan_all(connectors, index.store.documents)
     if prune and not yes:
         for _, planned in plans:
             guard_prune(planned, index.settings.ingest.max_delete_fraction)
@@ -99,11 +118,11 @@ def ingest(
     writer = _Writer(index, report, progress)
     wrote = False
     for connector, planned in plans:
-        wrote |= bool(planned.tasks or planned.leftovers or (prune and planned.vanished))
+        wrote |= bool(planned.leftovers or (prune and planned.vanished))
         _run(index, connector, planned, writer, report, stop)
         if not report.interrupted:
             _retire(index, planned, report, prune)
-    if wrote:
+    if wrote or writer.wrote:
         index.store.optimize()
     records = [record for record in index.store.documents() if record.live]
     report.documents = len(records)
@@ -165,12 +184,14 @@ class _Writer:
         self._held: list[tuple[Document, list[Chunk]]] = []
         self._held_tokens = 0
         self._complete: list[tuple[Document, bool, int]] = []
+        self.wrote = False
 
     def write(self, document: Document, task: Task) -> None:
         """Queue one document; it is served once its last chunk is written."""
         served = task.served
         if served is not None and served.revision == document.revision:
             self._index.store.describe(document)
+            self.wrote = True
             self._report.unchanged += 1
             self.passed_over()
             return
@@ -190,6 +211,8 @@ class _Writer:
                     self._progress.advance(share, 0)
                     read = chunk.span.end
         if not tokens:
+            if chunks:  # of zero-width characters and their like: nothing to find in them
+                self._held.pop()
             self._report.failed.append(Failure(document.source, "no words in it"))
             self.passed_over()
             return
@@ -214,6 +237,7 @@ class _Writer:
                     document, chunks, vectors.dense[here], vectors.lexical[here]
                 )
                 at += len(chunks)
+            self.wrote = True
             self._report.truncated += vectors.truncated
             self._report.embedded_tokens += self._held_tokens
             if self._progress:

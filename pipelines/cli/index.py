@@ -7,12 +7,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 from pipelines.cli.run import Run, command
+
+if TYPE_CHECKING:  # the command line answers `--help` before any of this is read
+    from connectors.base import Connector
+    from pipelines.ingest import IngestReport
 
 __all__ = ["register"]
 
@@ -50,6 +54,8 @@ def ingest(
         return
     from pipelines.cli.progress import ingest_progress
 
+    for connector in connectors:  # a source that is not there must not leave an empty index
+        next(iter(connector.list()), None)
     with (
         open_index(run.settings, create=True) as index,
         ingest_progress(run.err, run.quiet) as progress,
@@ -60,20 +66,16 @@ def ingest(
     run.exit_code = 130 if report.interrupted else 4 if report.failed else 0
 
 
-def _dry_run(run: Run, connectors: list[Any], prune: bool) -> None:
-    from pipelines.ingest import plan_connector
-    from pipelines.sync import plan
+def _dry_run(run: Run, connectors: list[Connector], prune: bool) -> None:
+    from pipelines.ingest import plan_all
     from rag.errors import IndexMissing
     from rag.index import open_index
 
     try:
         with open_index(run.settings) as index:
-            plans = [plan_connector(index, connector) for connector in connectors]
+            plans = [planned for _, planned in plan_all(connectors, index.store.documents)]
     except IndexMissing:  # planning must not make one
-        plans = [
-            plan(connector.namespace, connector.list(), (), connector.covers)
-            for connector in connectors
-        ]
+        plans = [planned for _, planned in plan_all(connectors, lambda namespace: ())]
     lines = [line for planned in plans for line in planned.lines(prune=prune)]
     unchanged = sum(len(planned.unchanged) for planned in plans)
 
@@ -85,7 +87,7 @@ def _dry_run(run: Run, connectors: list[Any], prune: bool) -> None:
     run.show({"plan": lines, "unchanged": unchanged}, human)
 
 
-def _print_report(console: Console, report: Any) -> None:
+def _print_report(console: Console, report: IngestReport) -> None:
     for failure in report.failed:
         console.print(f"failed  {failure.source}: {failure.reason}", markup=False)
     console.print(

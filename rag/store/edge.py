@@ -48,7 +48,7 @@ class EdgeStore:
         exists = (path / "edge_config.json").is_file()
         if not exists and create is None:
             raise _missing(path)
-        if not exists and path.exists() and not _is_free(path):
+        if not exists and path.exists() and not (path.is_dir() and _clear_unfinished(path)):
             raise StoreError(
                 f"{path} is a file, or a folder with other things in it",
                 hint="choose an empty or new folder for the index",
@@ -58,8 +58,6 @@ class EdgeStore:
                 shard = q.EdgeShard.load(str(path))
             else:
                 assert create is not None
-                for begun in path.glob("*"):  # its making was cut short
-                    shutil.rmtree(begun)
                 path.mkdir(parents=True, exist_ok=True)
                 shard = q.EdgeShard.create(str(path), _config(create.dimension))
         store = cls(shard, path)
@@ -243,15 +241,26 @@ class EdgeStore:
         self._update(q.UpdateOperation.upsert_points([q.Point(point_id, {}, payload)]))
 
 
+def _clear_unfinished(path: Path) -> bool:
+    """Make a folder empty that holds at most what a killed `EdgeShard.create` left there.
+
+    The engine makes its log first, `edge_config.json` next, and the segments last; so without
+    that file there is no segment, and nothing to lose.
+    """
+    entries = list(path.iterdir())
+    foreign = [e for e in entries if not e.name.startswith(("wal", "segments", ".atomicwrite"))]
+    segments = path / "segments"
+    if foreign or (segments.is_dir() and any(segments.iterdir())):
+        return False
+    for entry in entries:
+        shutil.rmtree(entry)
+    return True
+
+
 def _missing(path: Path) -> IndexMissing:
     return IndexMissing(
         f"no index at {path}", hint="build one with `rag ingest`, or name it with --where"
     )
-
-
-def _is_free(path: Path) -> bool:
-    """Whether nothing is there but what the engine makes before it writes its configuration."""
-    return path.is_dir() and {inside.name for inside in path.iterdir()} <= {"wal", "segments"}
 
 
 def _config(dimension: int) -> q.EdgeConfig:
