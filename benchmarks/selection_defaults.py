@@ -3,7 +3,7 @@
 On the questions of three development sets: which score finds the sentences that experts marked,
 how far a sentence may fall behind the best one, and below which evidence to abstain. Everything
 runs through `SelectSentences` itself. Intervals are 95 % bootstrap over questions. Indexes are
-kept in --cache and used again.
+kept in --cache and used again; delete it after a change to chunking or embedding.
 """
 
 from __future__ import annotations
