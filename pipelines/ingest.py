@@ -71,10 +71,13 @@ def plan_all(
     """
     plans: list[tuple[Connector, Plan]] = []
     claimed: set[str] = set()
+    stored: dict[str, list[DocumentRecord]] = {}
     for connector in connectors:
         namespace = connector.namespace
         refs = [r for r in connector.list() if document_id(namespace, r.key) not in claimed]
-        records = [r for r in documents(namespace) if r.doc_id not in claimed]
+        if namespace not in stored:
+            stored[namespace] = list(documents(namespace))
+        records = [r for r in stored[namespace] if r.doc_id not in claimed]
         plans.append((connector, plan(namespace, refs, records, connector.covers)))
         claimed |= {document_id(namespace, ref.key) for ref in refs if ref.key}
         claimed |= {record.doc_id for record in records if connector.covers(record.key)}
@@ -120,7 +123,9 @@ def ingest(
     for connector, planned in plans:
         wrote |= bool(planned.leftovers or (prune and planned.vanished))
         _run(index, connector, planned, writer, report, stop)
-        if not report.interrupted:
+    writer.flush()
+    if not report.interrupted:
+        for _, planned in plans:
             _retire(index, planned, report, prune)
     if wrote or writer.wrote:
         index.store.optimize()
@@ -159,7 +164,6 @@ def _run(
             writer.write(document, task)
             continue
         writer.passed_over()
-    writer.flush()
 
 
 def _retire(index: Index, planned: Plan, report: IngestReport, prune: bool) -> None:
@@ -174,7 +178,8 @@ def _retire(index: Index, planned: Plan, report: IngestReport, prune: bool) -> N
 class _Writer:
     """Collects chunks over documents into windows worth embedding, and commits what is complete.
 
-    Memory is bounded by one window and one document's text, whatever the corpus.
+    Memory is bounded by one window, one document's text, and what the store holds of the chunks
+    since it was last optimised, whatever the corpus.
     """
 
     def __init__(self, index: Index, report: IngestReport, progress: Progress | None) -> None:
@@ -184,6 +189,7 @@ class _Writer:
         self._held: list[tuple[Document, list[Chunk]]] = []
         self._held_tokens = 0
         self._complete: list[tuple[Document, bool, int]] = []
+        self._unoptimized = 0
         self.wrote = False
 
     def write(self, document: Document, task: Task) -> None:
@@ -247,3 +253,8 @@ class _Writer:
             self._report.replaced += replaces
             self._report.added += not replaces
         self._held, self._held_tokens, self._complete = [], 0, []
+        self._unoptimized += len(flat)
+        if self._unoptimized >= self._index.settings.ingest.optimize_chunks:
+            # What was just written lies in memory until it is optimised.
+            self._index.store.optimize()
+            self._unoptimized = 0

@@ -22,7 +22,11 @@ def open_engine(settings: Settings) -> Iterator[QueryEngine]:
             `rag.generation.load_generator` say.
     """
     with open_index(settings) as index:
-        counter = index.embedder.counter
-        generator = load_generator(settings.generation, counter, settings.models.path)
+        generator = load_generator(
+            settings.generation,
+            index.embedder.counter,
+            settings.models.path,
+            offline=settings.offline,
+        )
         index.embedder.load()  # here, so that no question's ledger is charged with it
         yield QueryEngine(index, generator)

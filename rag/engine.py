@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Sequence
 
@@ -20,7 +21,7 @@ from rag.types import Answer, Context, Passage
 __all__ = ["ABSTENTION", "QueryEngine"]
 
 ABSTENTION = "The documents do not hold an answer to this question"
-_NOT_FOUND = "NOT FOUND"  # what the prompt tells a model to write
+_NOT_FOUND = re.compile(r"[^.]{0,40}\bNOT FOUND\b[^\w]*(?:\[S\d+\]\W*)*")  # as the prompt has it
 
 logger = logging.getLogger(__name__)
 
@@ -115,7 +116,8 @@ class QueryEngine:
                 written.degraded,
             )
         )
-        if not written.text.strip() or _NOT_FOUND in written.text:
+        refused = written.llm_calls and _NOT_FOUND.fullmatch(written.text.strip())
+        if not written.text.strip() or refused:
             text = f"{ABSTENTION} ({self._generator.name} found none in the sources)."
             return Answer(question, text, (), context, ledger, abstained=True)
         began = time.perf_counter()

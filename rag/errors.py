@@ -29,6 +29,7 @@ __all__ = [
     "StoreError",
     "StoreLocked",
     "UsageError",
+    "first_line",
 ]
 
 
@@ -49,6 +50,11 @@ class RagError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}; {self.hint}" if self.hint else self.message
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or its kind where it has none."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _rebuilt(kind: type[RagError], message: str, hint: str) -> RagError:

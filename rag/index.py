@@ -15,7 +15,7 @@ from rag.embedding.registry import load_embedder
 from rag.errors import ConfigError, IndexMissing
 from rag.manifest import IndexManifest
 from rag.retrieval.hybrid import HybridRetriever
-from rag.settings import Settings
+from rag.settings import ChunkingSettings, Settings
 from rag.store import Condition, Store, open_store
 from rag.types import Chunk, Document, ScoredChunk
 
@@ -61,12 +61,7 @@ class Index:
         return self.retriever.retrieve(question, top_k=top_k, conditions=conditions)
 
     def chunk(self, document: Document) -> Iterator[Chunk]:
-        """Cut a document as this index has it.
-
-        Raises:
-            ConfigError: chunks of the configured size would not fit the embedder's window.
-        """
-        self._require_window()
+        """Cut a document as this index has it."""
         return self.chunker.split(document)
 
     def embed(self, chunks: Sequence[Chunk]) -> EmbeddedChunks:
@@ -80,17 +75,6 @@ class Index:
             lexical=self.lexical.encode_documents(texts),
             truncated=sum(tokens > room for tokens in counter.count_all(texts)),
         )
-
-    def _require_window(self) -> None:
-        chunking, embedder = self.settings.chunking, self.embedder
-        needed = chunking.size + chunking.header_tokens + embedder.reserved_tokens
-        if needed > embedder.max_tokens:
-            raise ConfigError(
-                f"chunks of {chunking.size} tokens with a header of {chunking.header_tokens} do "
-                f"not fit {embedder.name}, which reads {embedder.max_tokens}",
-                hint="lower chunking.size to at most "
-                f"{embedder.max_tokens - chunking.header_tokens - embedder.reserved_tokens}",
-            )
 
     def close(self) -> None:
         """Let go of the index."""
@@ -112,16 +96,18 @@ def open_index(settings: Settings, *, create: bool = False) -> Index:
 
     Raises:
         IndexMissing: there is no index, and `create` is false.
+        ConfigError: a new index's chunks would not fit the embedder's window.
         StoreError: it cannot be reached, or another process owns it.
         IndexMismatch: it was built with other settings; the message names each difference.
         ModelError: the embedder is not there.
     """
-    embedder = load_embedder(settings.embedding)
+    embedder = load_embedder(settings.embedding, offline=settings.offline)
     try:
         store = open_store(settings.store)
     except IndexMissing:
         if not create:
             raise
+        _require_window(settings.chunking, embedder)
         store = open_store(settings.store, _manifest(settings, embedder, embedder.dimension))
     try:
         found = store.manifest()
@@ -130,6 +116,16 @@ def open_index(settings: Settings, *, create: bool = False) -> Index:
     except BaseException:
         store.close()
         raise
+
+
+def _require_window(chunking: ChunkingSettings, embedder: Embedder) -> None:
+    room = embedder.max_tokens - embedder.reserved_tokens - chunking.header_tokens
+    if chunking.size > room:
+        raise ConfigError(
+            f"chunks of {chunking.size} tokens with a header of {chunking.header_tokens} do "
+            f"not fit {embedder.name}, which reads {embedder.max_tokens}",
+            hint=f"lower chunking.size to at most {room}",
+        )
 
 
 def _manifest(settings: Settings, embedder: Embedder, dimension: int) -> IndexManifest:

@@ -139,6 +139,8 @@ def _bounded(text: str, span: Span) -> Iterator[Span]:
         cut = space if space > span.start else limit
         if head := Span(span.start, cut).trim_in(text):
             yield head
-        span = Span(cut, span.end).trim_in(text)
+        while cut < span.end and text[cut].isspace():
+            cut += 1
+        span = Span(cut, span.end)
     if span:
         yield span

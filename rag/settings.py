@@ -1,7 +1,7 @@
 """Every setting, its default, and where its value came from.
 
 Order: command line > environment (`RAG_STORE__URL`) > `.env` > `/run/secrets` > `rag.toml` >
-defaults. An unknown key anywhere is an error.
+other tools' variables (`QDRANT_URL`) > defaults. An unknown key anywhere is an error.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ FOREIGN_ENV = {
     "OPENAI_BASE_URL": "generation.url",
     "OPENAI_API_KEY": "generation.api_key",
 }
-"""Variables other tools use; a `RAG_` variable of the same setting wins."""
+"""Variables other tools use: the weakest source. A key goes only with the URL beside it."""
 
 
 class _Group(BaseModel):
@@ -175,6 +175,9 @@ class IngestSettings(_Group):
     """How a run of ingest behaves."""
 
     window_tokens: int = Field(65_536, ge=256, description="tokens embedded at a time")
+    optimize_chunks: int = Field(
+        20_000, ge=1, description="chunks written between two optimisations: bounds memory"
+    )
     max_delete_fraction: float = Field(
         0.2, ge=0, le=1, description="of a source's documents --prune may retire without --yes"
     )
@@ -250,6 +253,11 @@ def load_settings(
         for key, value in _leaves(values):
             origins[key] = origin(key) if callable(origin) else origin
             _put(tree, key, value, origins)
+    for group in ("store", "generation"):
+        # A key somebody exported for one host must not travel to another.
+        key, url = f"{group}.api_key", f"{group}.url"
+        if _is_foreign(origins.get(key, "")) and not _is_foreign(origins.get(url, "")):
+            del tree[group]["api_key"], origins[key]
     try:
         settings = Settings(**tree)
     except ValidationError as error:
@@ -259,6 +267,12 @@ def load_settings(
 
 def _sources(file: Path | None, overrides: Mapping[str, Any]) -> Iterable[tuple[Any, Any]]:
     """Weakest first: a later value replaces an earlier one."""
+    foreign: dict[str, Any] = {}
+    for variable, key in FOREIGN_ENV.items():
+        if value := os.environ.get(variable):
+            _put(foreign, key, value)
+    names = {key: variable for variable, key in FOREIGN_ENV.items()}
+    yield lambda key: f"environment {names[key]}", foreign
     if file is not None or CONFIG_FILE.is_file():
         path = file or CONFIG_FILE
         yield str(path), _read_toml(path)
@@ -267,12 +281,6 @@ def _sources(file: Path | None, overrides: Mapping[str, Any]) -> Iterable[tuple[
     if Path(".env").is_file():
         source = DotEnvSettingsSource(Settings, env_file=".env")
         yield ".env", _variables(source.env_vars, ".env")
-    foreign: dict[str, Any] = {}
-    for variable, key in FOREIGN_ENV.items():
-        if value := os.environ.get(variable):
-            _put(foreign, key, value)
-    names = {key: variable for variable, key in FOREIGN_ENV.items()}
-    yield lambda key: f"environment {names[key]}", foreign
     yield (
         lambda key: "environment RAG_" + key.upper().replace(".", "__"),
         _variables(os.environ, "the environment"),
@@ -281,6 +289,10 @@ def _sources(file: Path | None, overrides: Mapping[str, Any]) -> Iterable[tuple[
     for key, value in overrides.items():
         _put(given, key, _toml_value(key, value))
     yield "command line", given
+
+
+def _is_foreign(origin: str) -> bool:
+    return origin.removeprefix("environment ") in FOREIGN_ENV
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-os.environ["HF_HUB_OFFLINE"] = "1"
+from rag.embedding.registry import bundled_tokenizer
+from rag.generation.prompt import INSTRUCTIONS
+from rag.tokens import TokenCounter
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # before any test imports what reads it
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -17,6 +21,60 @@ SHARED = REPOSITORY.parent / "shared"
 # Derandomised: a failure on one machine is a failure on all of them.
 settings.register_profile("spanrag", derandomize=True, deadline=None)
 settings.load_profile("spanrag")
+
+
+@pytest.fixture(scope="session")
+def counter() -> TokenCounter:
+    return TokenCounter.from_file(bundled_tokenizer(), "all-MiniLM-L6-v2")
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Llama of two thin layers with random weights, and a tokenizer that chats."""
+    pytest.importorskip("llama_index.llms.huggingface", reason="the local extra is not installed")
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("tiny-llama")
+    trained = Tokenizer(models.BPE(unk_token="<unk>"))
+    trained.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trained.train_from_iterator(
+        [INSTRUCTIONS],
+        trainers.BpeTrainer(
+            vocab_size=600,
+            special_tokens=["<unk>", "<s>", "</s>"],
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        ),
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=trained,
+        unk_token="<unk>",
+        bos_token="<s>",
+        eos_token="</s>",
+    )
+    tokenizer.chat_template = (
+        "{% for m in messages %}<s>{{ m.role }}: {{ m.content }}</s>{% endfor %}"
+        "{% if add_generation_prompt %}<s>assistant: {% endif %}"
+    )
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(7)
+    LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            num_key_value_heads=2,
+            max_position_embeddings=2048,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.eos_token_id,
+        )
+    ).save_pretrained(folder)
+    return folder
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,7 @@ __all__ = ["MAX_LINE", "PARSER_VERSION", "facts", "parse_row", "row_id", "row_te
 
 PARSER_VERSION = "rows-1"
 
+_LONGEST = 1_000  # characters of a fact
 MAX_LINE = 64 * 2**20
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -68,16 +69,21 @@ def row_text(row: dict[str, Any], field: str) -> str:
 
 
 def facts(row: dict[str, Any]) -> dict[str, Any]:
-    """The fields a store can hold and filter by: flat, finite, of at most 64 bits."""
+    """The fields a store can hold and filter by: flat, finite, of at most 64 bits, short.
+
+    Every chunk carries them, so a field as long as a text is no fact.
+    """
     return {_whole(name): _mend(value) for name, value in row.items() if _is_fact(value)}
 
 
 def _is_fact(value: Any) -> bool:
     if isinstance(value, list):
-        return all(isinstance(item, str) for item in value)
+        return all(isinstance(item, str) for item in value) and sum(map(len, value)) <= _LONGEST
     if isinstance(value, float):
         return math.isfinite(value)
-    return isinstance(value, str) or (isinstance(value, int) and -(2**63) <= value < 2**63)
+    if isinstance(value, str):
+        return len(value) <= _LONGEST
+    return isinstance(value, int) and -(2**63) <= value < 2**63
 
 
 def _mend(value: Any) -> Any:

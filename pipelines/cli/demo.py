@@ -27,25 +27,22 @@ def demo(run: Run) -> None:
     from pipelines.cli.progress import ingest_progress
     from pipelines.demo.questions import QUESTIONS
     from pipelines.ingest import ingest
-    from rag.engine import QueryEngine
-    from rag.generation import load_generator
+    from pipelines.query import open_engine
     from rag.index import open_index
     from rag.settings import StoreSettings
 
     documents = Path(pipelines.demo.__file__).parent / "documents"
     settings = run.settings
-    if "store.path" not in run.loaded.origins and settings.store.kind == "edge":
-        # Of its own, and one for each combination of settings that may not share an index.
+    if run.loaded.origins.get("store.path") != "command line":
+        # Never the user's own; and one for each combination of settings that may not share one.
         path = user_cache_path("spanrag") / f"demo-{settings.hash}"
         settings = settings.model_copy(update={"store": StoreSettings(path=path)})
-    with open_index(settings, create=True) as index:
-        with ingest_progress(run.err, run.quiet) as progress:
-            report = ingest(index, [open_source(str(documents))], progress=progress)
-        counter = index.embedder.counter
-        engine = QueryEngine(
-            index, load_generator(settings.generation, counter, settings.models.path)
-        )
-        index.embedder.load()  # here, so that no question's ledger is charged with it
+    with (
+        open_index(settings, create=True) as index,
+        ingest_progress(run.err, run.quiet) as progress,
+    ):
+        report = ingest(index, [open_source(str(documents))], progress=progress)
+    with open_engine(settings) as engine:
         answers = [engine.query(question.text) for question in QUESTIONS]
 
     def human(console: Console) -> None:

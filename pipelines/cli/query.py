@@ -74,6 +74,8 @@ def search(run: Run, text: Question, top_k: TopK = None, filters: Filters = None
 
 def _read(text: str) -> str:
     question = sys.stdin.read().strip() if text == "-" else text.strip()
+    if any("\ud800" <= letter <= "\udfff" for letter in question):
+        raise UsageError("the question is not UTF-8", hint="check the terminal's encoding")
     if not question:
         raise UsageError("the question is empty", hint="give it as an argument, or - for stdin")
     return question
@@ -90,6 +92,8 @@ def _hit_to_json(chunk: Chunk, score: float) -> dict[str, Any]:
         "score": score,
         "page": place.page,
         "section": place.section,
+        "doc_id": chunk.doc_id,
+        "revision": chunk.revision,
     }
 
 
@@ -127,6 +131,8 @@ def _citation_to_json(citation: Citation) -> dict[str, Any]:
         "verified": citation.verified,
         "page": citation.place.page,
         "section": citation.place.section,
+        "doc_id": citation.doc_id,
+        "revision": citation.revision,
     }
 
 
@@ -148,8 +154,10 @@ def print_answer(console: Console, answer: Answer) -> None:
 
 
 def _where(it: Chunk | Citation, place: Place) -> str:
+    # Of a file with many documents, such as .jsonl, the source alone would not say which.
+    source = it.source if it.source.endswith(it.name) else f"{it.source}#{it.name}"
     page = f"page {place.page}" if place.page else ""
-    return ", ".join(part for part in (it.source, page, place.section) if part)
+    return ", ".join(part for part in (source, page, place.section) if part)
 
 
 def _ledger_table(answer: Answer) -> Table:

@@ -140,6 +140,12 @@ def _prepare(
         as_json=as_json,
         quiet=quiet,
         verbose=verbose,
-        out=Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty()),
-        err=Console(stderr=True, highlight=False, soft_wrap=True),
+        out=Console(
+            file=sys.stdout,
+            highlight=False,
+            markup=False,  # documents are full of [brackets] and :colons:
+            emoji=False,
+            soft_wrap=not sys.stdout.isatty(),
+        ),
+        err=Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True),
     )

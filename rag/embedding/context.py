@@ -8,9 +8,14 @@ from pathlib import PurePosixPath
 from rag.tokens import TokenCounter
 from rag.types import Chunk
 
-__all__ = ["embedded_text"]
+__all__ = ["embedded_text", "split_name"]
 
 _SEPARATORS = re.compile(r"[\s_\-./]+")
+
+
+def split_name(name: str) -> str:
+    """A file's name as words: what joins them (`_`, `-`, `/`, `.`) becomes a space."""
+    return " ".join(_SEPARATORS.split(name)).strip()
 
 
 def embedded_text(chunk: Chunk, counter: TokenCounter, header_tokens: int) -> str:
@@ -28,8 +33,8 @@ def embedded_text(chunk: Chunk, counter: TokenCounter, header_tokens: int) -> st
     text = chunk.text.replace("\f", "\n")  # tokenizers drop a form feed, and glue what it parts
     if not header_tokens:
         return text
-    stem = " ".join(_SEPARATORS.split(PurePosixPath(chunk.name).stem)).strip()
-    said = set(stem.lower().split()) <= set(_SEPARATORS.split(chunk.title.lower()))
+    stem = split_name(PurePosixPath(chunk.name).stem)
+    said = set(stem.lower().split()) <= set(split_name(chunk.title.lower()).split())
     about = chunk.title if said else f"{stem} {chunk.title}".strip()
     header = counter.head(about, header_tokens)
     room = header_tokens - counter.count(header) - 1

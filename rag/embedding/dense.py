@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from rag.embedding.base import Vectors
-from rag.errors import ModelError
+from rag.errors import ModelError, first_line
 from rag.ids import digest
 from rag.tokens import TokenCounter
 
@@ -39,6 +39,7 @@ class SentenceTransformerEmbedder:
         device: "auto" (CUDA, then MPS, then CPU) or a torch device.
         precision: "auto", "float32" or "bfloat16".
         backend: "torch" or "openvino" (the `openvino` extra; CPU only).
+        offline: take a hub's model from its cache only.
     """
 
     def __init__(
@@ -49,12 +50,14 @@ class SentenceTransformerEmbedder:
         device: str = "auto",
         precision: Precision = "auto",
         backend: Literal["torch", "openvino"] = "torch",
+        offline: bool = True,
     ) -> None:
         self._model = str(model)
         self.name = name or self._model
         self._device = device
         self._precision = precision
         self._backend = backend
+        self._offline = offline
 
     @cached_property
     def folder(self) -> Path:
@@ -73,7 +76,7 @@ class SentenceTransformerEmbedder:
         )
 
         try:
-            return Path(snapshot_download(self._model))
+            return Path(snapshot_download(self._model, local_files_only=self._offline))
         except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
             raise ModelError(
                 f"no embedding model {self._model}: neither a folder nor in the hub's cache",
@@ -97,9 +100,8 @@ class SentenceTransformerEmbedder:
                 str(self.folder), device=self.device, model_kwargs={"dtype": self.dtype}
             )
         except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
             raise ModelError(
-                f"cannot load the embedding model {self._model}: {reason}",
+                f"cannot load the embedding model {self._model}: {first_line(error)}",
                 hint="check embedding.model and embedding.device",
             ) from error
         if self._backend == "openvino":

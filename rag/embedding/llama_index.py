@@ -12,7 +12,7 @@ import numpy as np
 
 from rag.embedding.base import Vectors
 from rag.embedding.registry import bundled_tokenizer
-from rag.errors import ConfigError
+from rag.errors import ConfigError, first_line
 from rag.ids import digest
 from rag.tokens import TokenCounter
 
@@ -58,9 +58,8 @@ class LlamaIndexEmbedder:
             max_tokens = int(arguments.pop("max_tokens", 512))
             embedding = getattr(import_module(module), name)(**arguments)
         except (ImportError, AttributeError, TypeError, ValueError) as error:
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
             raise ConfigError(
-                f"cannot make the embedding {target}: {reason}",
+                f"cannot make the embedding {target}: {first_line(error)}",
                 hint="write embedding.model as 'module:Class' and its arguments in "
                 "[embedding.options]",
             ) from error

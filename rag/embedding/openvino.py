@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from rag.errors import ExtraMissing, ModelError
+from rag.errors import ExtraMissing, ModelError, first_line
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +34,7 @@ def accelerate(model: SentenceTransformer) -> None:
         compiled = _compile(openvino, transformer.model)
     except (RuntimeError, ValueError, TypeError) as error:
         raise ModelError(
-            f"OpenVINO cannot convert this model: {str(error).splitlines()[0]}",
+            f"OpenVINO cannot convert this model: {first_line(error)}",
             hint="set embedding.backend = torch",
         ) from error
 

@@ -34,7 +34,7 @@ def bundled_tokenizer() -> Path:
     return bundled_model() / "tokenizer.json"
 
 
-def load_embedder(settings: EmbeddingSettings) -> Embedder:
+def load_embedder(settings: EmbeddingSettings, *, offline: bool = True) -> Embedder:
     """The embedder the settings name. Its weights are read when they are first needed.
 
     Raises:
@@ -53,4 +53,5 @@ def load_embedder(settings: EmbeddingSettings) -> Embedder:
         device=settings.device,
         precision=settings.precision,
         backend=settings.backend,
+        offline=offline,
     )

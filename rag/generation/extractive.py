@@ -9,7 +9,7 @@ from rag.types import Context
 
 __all__ = ["ExtractiveGenerator"]
 
-_MARK = re.compile(r"\[(?=[sS]\d+\])")  # papers number their tables S1 too
+_MARK = re.compile(r"\[(?=[sS]?\d+(?:\s*[,;-]\s*[sS]?\d+)*\])")  # papers cite like this too
 
 
 class ExtractiveGenerator:

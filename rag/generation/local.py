@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rag.errors import ExtraMissing, ModelError
+from rag.errors import ExtraMissing, ModelError, first_line
 from rag.settings import GenerationSettings
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["load_local"]
 
 
-def load_local(settings: GenerationSettings) -> LLM:
+def load_local(settings: GenerationSettings, *, offline: bool = True) -> LLM:
     """The model the settings name, loaded.
 
     Raises:
@@ -36,13 +36,15 @@ def load_local(settings: GenerationSettings) -> LLM:
     if dtype == "auto":
         dtype = "bfloat16" if device.startswith("cuda") else "float32"
     try:
-        model = AutoModelForCausalLM.from_pretrained(settings.model, dtype=getattr(torch, dtype))
-        tokenizer = AutoTokenizer.from_pretrained(settings.model)
+        model = AutoModelForCausalLM.from_pretrained(
+            settings.model, dtype=getattr(torch, dtype), local_files_only=offline
+        )
+        tokenizer = AutoTokenizer.from_pretrained(settings.model, local_files_only=offline)
         model = model.to(device)  # type: ignore[arg-type]  # the stub forgets the first argument
     except (OSError, ValueError, RuntimeError, AssertionError, SafetensorError) as error:
         # AssertionError: a torch without CUDA, asked for it
         raise ModelError(
-            f"cannot load {settings.model} on {device}: {str(error).splitlines()[0]}",
+            f"cannot load {settings.model} on {device}: {first_line(error)}",
             hint="set generation.model to a folder or a cached name, and check generation.device",
         ) from error
     sampling = {"do_sample": True, "temperature": settings.temperature}

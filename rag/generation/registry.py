@@ -17,7 +17,11 @@ __all__ = ["load_generator"]
 
 
 def load_generator(
-    settings: GenerationSettings, counter: TokenCounter, models: Path | None = None
+    settings: GenerationSettings,
+    counter: TokenCounter,
+    models: Path | None = None,
+    *,
+    offline: bool = True,
 ) -> Generator:
     """The generator the settings name.
 
@@ -25,6 +29,7 @@ def load_generator(
         settings: which one.
         counter: measures prompts.
         models: the folder of pulled model files; by default the user's cache.
+        offline: take a hub's model from its cache only.
 
     Raises:
         ModelError: it is not there.
@@ -48,7 +53,7 @@ def load_generator(
     elif settings.kind == "local":
         from rag.generation.local import load_local
 
-        llm = load_local(settings)
+        llm = load_local(settings, offline=offline)
         few_shot = not llm.metadata.is_chat_model  # a base model has no chat template
     else:
         from rag.generation.server import load_server

@@ -16,6 +16,8 @@ SUPPORT = 0.5
 
 _MARK = re.compile(r"\[S(\d+)\]", re.IGNORECASE)
 _MARKS = re.compile(r"\[S\d+(?:\s*[,;]\s*S?\d+)+\]", re.IGNORECASE)  # [S1, S2]
+_LIST_NUMBER = re.compile(r"^\s*\d+[.)]\s")
+_BARE = re.compile(r"\[(?=\d+\])")  # would read as one of our numbers
 _WORD = re.compile(r"\w+(?:[.,'’-]\w+)*")  # noqa: RUF001
 _FUNCTION_WORDS = frozenset(
     "a about after all also an and any are as at be been before both but by can could did do "
@@ -51,7 +53,7 @@ def resolve_citations(text: str, context: Context) -> Resolved:
     citations: list[Citation] = []
     dropped = 0
     lines: list[str] = []
-    for line in _MARKS.sub(_apart, text).splitlines():
+    for line in _BARE.sub("⟦", _MARKS.sub(_apart, text)).splitlines():
         parts = _MARK.split(line)  # claim, number, claim, number, ..., rest
         written, claim = "", ""
         for at in range(0, len(parts) - 1, 2):
@@ -102,7 +104,7 @@ def _cite(claim: str, number: int, context: Context) -> Citation | None:
     if not 1 <= number <= len(context.passages):
         return None
     passage = context.passages[number - 1]
-    words = _content_words(claim)
+    words = _content_words(_LIST_NUMBER.sub("", claim))
     span, support = _quote(words, passage)
     if span is None or not support:
         return None

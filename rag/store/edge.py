@@ -1,8 +1,8 @@
 """The embedded engine: Qdrant in this process, one folder, one owner.
 
-The one place that knows qdrant-edge (beta API, pinned). What it needs care with: every call
-holds the GIL, every error is a bare `Exception`, a second opening of the folder fails on the
-write-ahead log's lock, and an operation is atomic but there are no batches of operations.
+This file and the BM25 encoder are all that knows qdrant-edge (beta API, pinned). What needs care:
+every call holds the GIL, every error is a bare `Exception`, a second opening of the folder fails
+on the write-ahead log's lock, and an operation is atomic but there are no batches of operations.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import qdrant_edge as q
 
 from rag.embedding.base import Vectors
 from rag.embedding.lexical import SparseVector
-from rag.errors import IndexMissing, StoreError, StoreLocked
+from rag.errors import IndexMissing, StoreError, StoreLocked, first_line
 from rag.manifest import IndexManifest
 from rag.store import schema
 from rag.store.base import DocumentRecord, Hit, Rankings
@@ -300,12 +300,11 @@ def _translated(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if type(error) is not Exception:  # a bug of ours (TypeError), not the engine's word
-            raise
+        if type(error) is not Exception and not isinstance(error, OSError):
+            raise  # a bug of ours (TypeError), not the engine's word
         if "WouldBlock" in str(error):
             raise StoreLocked(
                 f"the index {path} is open in another process",
                 hint="wait for it to end, or stop it; an embedded index has one owner at a time",
             ) from None
-        reason = str(error).splitlines()[0]
-        raise StoreError(f"index {path}: {reason}", hint="see `rag doctor`") from error
+        raise StoreError(f"index {path}: {first_line(error)}", hint="see `rag doctor`") from error

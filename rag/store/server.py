@@ -18,7 +18,7 @@ from qdrant_client.http.exceptions import ApiException
 
 from rag.embedding.base import Vectors
 from rag.embedding.lexical import SparseVector
-from rag.errors import IndexMissing, StoreError
+from rag.errors import IndexMissing, StoreError, first_line
 from rag.manifest import IndexManifest
 from rag.settings import StoreSettings
 from rag.store import schema
@@ -29,7 +29,7 @@ from rag.types import Chunk, Document
 __all__ = ["ServerStore"]
 
 _PAGE = 1_000  # records a scroll fetches at a time
-_UPLOAD = 128  # points in one request: well below the server's 32 MB
+_UPLOAD = 64  # points in one request: well below the server's 32 MB
 _MANIFEST = "spanrag_manifest"
 
 
@@ -73,6 +73,11 @@ class ServerStore:
             exists = self._client.collection_exists(self._collection)
             if exists and self._metadata():
                 return
+            if exists and self._client.count(self._collection).count:
+                raise StoreError(
+                    f"the collection {self._collection!r} is not an index of ours",
+                    hint="choose another store.collection",
+                )
             if create is None:
                 raise IndexMissing(
                     f"the server has no index {self._collection!r}",
@@ -286,8 +291,7 @@ def _translated(where: str) -> Iterator[None]:
     try:
         yield
     except (ApiException, QdrantException, OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise StoreError(
-            f"Qdrant server, {where}: {reason}",
+            f"Qdrant server, {where}: {first_line(error)}",
             hint="check store.url and store.api_key, and that the server is up",
         ) from error

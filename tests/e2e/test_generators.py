@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import pytest
 
-from rag.embedding.registry import bundled_tokenizer
 from rag.errors import ModelError
 from rag.generation import Generator, bundled, load_generator
 from rag.generation.prompt import INSTRUCTIONS, render_question
@@ -30,11 +29,6 @@ TEXTS = [
 ]
 KEY = "the right key"
 ALIAS = "smollm2"
-
-
-@pytest.fixture(scope="module")
-def counter() -> TokenCounter:
-    return TokenCounter.from_file(bundled_tokenizer(), "all-MiniLM-L6-v2")
 
 
 @pytest.fixture(scope="module")
@@ -293,55 +287,6 @@ def test_nothing_listening_is_a_model_error_within_seconds(counter: TokenCounter
 
 
 # --- a local Hugging Face model ------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Llama of two thin layers with random weights, and a tokenizer that chats."""
-    pytest.importorskip("llama_index.llms.huggingface", reason="the local extra is not installed")
-    import torch
-    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-    folder = tmp_path_factory.mktemp("tiny-llama")
-    trained = Tokenizer(models.BPE(unk_token="<unk>"))
-    trained.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    trained.train_from_iterator(
-        [INSTRUCTIONS, QUESTION, *TEXTS],
-        trainers.BpeTrainer(
-            vocab_size=600,
-            special_tokens=["<unk>", "<s>", "</s>"],
-            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-            show_progress=False,
-        ),
-    )
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=trained,
-        unk_token="<unk>",
-        bos_token="<s>",
-        eos_token="</s>",
-    )
-    tokenizer.chat_template = (
-        "{% for m in messages %}<s>{{ m.role }}: {{ m.content }}</s>{% endfor %}"
-        "{% if add_generation_prompt %}<s>assistant: {% endif %}"
-    )
-    tokenizer.save_pretrained(folder)
-    torch.manual_seed(7)
-    LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=32,
-            intermediate_size=64,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            num_key_value_heads=2,
-            max_position_embeddings=2048,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.eos_token_id,
-        )
-    ).save_pretrained(folder)
-    return folder
 
 
 def of_local(folder: Path, counter: TokenCounter, **changed: object) -> Generator:
