@@ -84,7 +84,7 @@ class Asked:
         """For every score: which sentences, best first, hold some of a reference."""
         units, texts = _units(self.context)
         embedder = self.index.embedder
-        ours = self._select(DEFAULTS)._scores(self.question.text, texts)
+        ours, _ = self._select(DEFAULTS)._scores(self.question.text, self.context, units, texts)
         cosines = embedder.embed_documents(texts) @ embedder.embed_queries([self.question.text])[0]
         shares = 2 * (ours - cosines)
         passages = self.context.passages

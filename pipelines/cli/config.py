@@ -33,7 +33,7 @@ def show(run: Run) -> None:
             table.add_column(column, overflow="fold")
         for key, value, origin in rows:
             table.add_row(key, str(value), origin)
-        console.print(table, markup=False)
+        console.print(table)
 
     settings = {key: {"value": value, "origin": origin} for key, value, origin in rows}
     run.show({"settings": settings, "hash": run.settings.hash}, human)

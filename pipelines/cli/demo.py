@@ -52,7 +52,7 @@ def demo(run: Run) -> None:
         )
         for answer in answers:
             console.print()
-            console.print(f"> {answer.question}", markup=False, style="bold")
+            console.print(f"> {answer.question}", style="bold")
             console.print()
             print_answer(console, answer)
 

@@ -46,7 +46,7 @@ def doctor(run: Run) -> None:
 
     def human(console: Console) -> None:
         for check in checks:
-            console.print(f"{check.state:5}{check.subject:32}{check.finding}", markup=False)
+            console.print(f"{check.state:5}{check.subject:32}{check.finding}")
 
     run.show({"checks": [check._asdict() for check in checks]}, human)
     run.exit_code = int(any(check.state == "fail" for check in checks))

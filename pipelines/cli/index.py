@@ -81,7 +81,7 @@ def _dry_run(run: Run, connectors: list[Connector], prune: bool) -> None:
 
     def human(console: Console) -> None:
         for line in lines:
-            console.print(line, markup=False)
+            console.print(line)
         console.print(f"{len(lines)} to do, {unchanged} unchanged; nothing was written")
 
     run.show({"plan": lines, "unchanged": unchanged}, human)
@@ -89,7 +89,7 @@ def _dry_run(run: Run, connectors: list[Connector], prune: bool) -> None:
 
 def _print_report(console: Console, report: IngestReport) -> None:
     for failure in report.failed:
-        console.print(f"failed  {failure.source}: {failure.reason}", markup=False)
+        console.print(f"failed  {failure.source}: {failure.reason}")
     console.print(
         f"added {report.added}, replaced {report.replaced}, unchanged {report.unchanged}, "
         f"retired {report.retired}, failed {len(report.failed)} in {report.seconds:.1f} s"
@@ -144,12 +144,12 @@ def status(run: Run) -> None:
     }
 
     def human(console: Console) -> None:
-        console.print(f"index       {where}", markup=False)
+        console.print(f"index       {where}")
         for key in ("documents", "chunks", "tokens"):
             console.print(f"{key:11} {payload[key]:,}")
         if payload["unfinished"]:
             console.print(f"unfinished  {payload['unfinished']} (the next ingest cleans up)")
         for key, value in manifest.to_payload().items():
-            console.print(f"{key:13} {value}", markup=False)
+            console.print(f"{key:13} {value}")
 
     run.show(payload, human)

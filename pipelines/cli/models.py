@@ -31,9 +31,9 @@ def list_models(run: Run) -> None:
     embedder = bundled_model()
 
     def human(console: Console) -> None:
-        console.print(f"embedder  {BUNDLED}  {embedder}", markup=False)
+        console.print(f"embedder  {BUNDLED}  {embedder}")
         state = "" if llm.is_file() else "  (not pulled: run `rag models pull`)"
-        console.print(f"llm       {llm.stem}  {llm}{state}", markup=False)
+        console.print(f"llm       {llm.stem}  {llm}{state}")
 
     payload = {
         "embedder": {"name": BUNDLED, "path": str(embedder)},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Annotated, Any
 
@@ -14,6 +15,8 @@ from rag.errors import UsageError
 from rag.types import Answer, Chunk, Citation, Place
 
 __all__ = ["answer_to_json", "print_answer", "register"]
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 Question = Annotated[str, typer.Argument(metavar="TEXT", help="The question; - reads stdin.")]
 TopK = Annotated[int | None, typer.Option("--top-k", min=1, max=1000, help="Chunks to retrieve.")]
@@ -64,8 +67,8 @@ def search(run: Run, text: Question, top_k: TopK = None, filters: Filters = None
     def human(console: Console) -> None:
         for hit in found:
             place = hit.chunk.place_at(hit.chunk.span.start)
-            console.print(f"{hit.rank}. {_where(hit.chunk, place)}  {hit.score:.4f}", markup=False)
-            console.print(f"   {' '.join(hit.chunk.text.split())[:300]}", markup=False)
+            console.print(f"{hit.rank}. {_where(hit.chunk, place)}  {hit.score:.4f}")
+            console.print(f"   {_plain(hit.chunk.text)[:300]}")
         if not found:
             console.print("nothing found")
 
@@ -138,26 +141,31 @@ def _citation_to_json(citation: Citation) -> dict[str, Any]:
 
 def print_answer(console: Console, answer: Answer) -> None:
     """The answer, its sources with exact quotes, and the ledger as a small table."""
-    console.print(answer.text, markup=False)
+    console.print("\n".join(map(_plain, answer.text.splitlines())))
     if answer.citations:
         console.print()
     for number, citation in enumerate(answer.citations, start=1):
         doubt = "" if citation.verified else "  (not verified)"
         where = _where(citation, citation.place)
         span = f"characters {citation.span.start:,}-{citation.span.end:,}"
-        console.print(f"[{number}] {where}, {span}{doubt}", markup=False)
-        console.print(f'    "{" ".join(citation.quote.split())}"', markup=False, style="dim")
+        console.print(f"[{number}] {where}, {span}{doubt}")
+        console.print(f'    "{_plain(citation.quote)}"', style="dim")
     if answer.dropped_citations:
         console.print(f"{answer.dropped_citations} citations led nowhere and were dropped")
     console.print()
     console.print(_ledger_table(answer))
 
 
+def _plain(text: str) -> str:
+    """Document text on one line, without what would drive the terminal."""
+    return _CONTROL.sub("", " ".join(text.split()))
+
+
 def _where(it: Chunk | Citation, place: Place) -> str:
     # Of a file with many documents, such as .jsonl, the source alone would not say which.
     source = it.source if it.source.endswith(it.name) else f"{it.source}#{it.name}"
     page = f"page {place.page}" if place.page else ""
-    return ", ".join(part for part in (source, page, place.section) if part)
+    return _plain(", ".join(part for part in (source, page, place.section) if part))
 
 
 def _ledger_table(answer: Answer) -> Table:

@@ -147,5 +147,5 @@ def _prepare(
             emoji=False,
             soft_wrap=not sys.stdout.isatty(),
         ),
-        err=Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True),
+        err=Console(stderr=True, highlight=False, emoji=False, soft_wrap=True),
     )

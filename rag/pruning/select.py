@@ -57,16 +57,9 @@ class SelectSentences:
         units, texts = _units(context)
         if not units:
             return context
-        query = self._embedder.embed_queries([question])[0]
-        cosines = self._embedder.embed_documents(texts) @ query
-        evidence = float(np.max(cosines + 0.5 * self._shares(question, texts)))
+        scores, evidence = self._scores(question, context, units, texts)
         if not self._settings.sentences:
             return Context(context.passages, evidence)
-        placed = [
-            f"{_heading(context.passages[unit.passage].chunk, unit.span)}\n{text}"
-            for unit, text in zip(units, texts, strict=True)
-        ]
-        scores = cosines + 0.5 * self._shares(question, placed)
         best = np.argsort(-scores, kind="stable")
         top_score = float(scores[best[0]])
         floor = top_score - (1 - self._settings.relative_cut) * abs(top_score)
@@ -83,6 +76,19 @@ class SelectSentences:
             for at, spans in kept.items()
         )
         return Context(tuple(narrowed), evidence)
+
+    def _scores(
+        self, question: str, context: Context, units: list[_Unit], texts: list[str]
+    ) -> tuple[NDArray[np.float32], float]:
+        """The score of each sentence, shape (texts,), and the evidence."""
+        query = self._embedder.embed_queries([question])[0]
+        cosines = self._embedder.embed_documents(texts) @ query
+        placed = [
+            f"{_heading(context.passages[unit.passage].chunk, unit.span)}\n{text}"
+            for unit, text in zip(units, texts, strict=True)
+        ]
+        scores = np.asarray(cosines + 0.5 * self._shares(question, placed), dtype=np.float32)
+        return scores, float(np.max(cosines + 0.5 * self._shares(question, texts)))
 
     def _shares(self, question: str, texts: list[str]) -> NDArray[np.float32]:
         """The share of the question's terms in each text, weighted by rarity, shape (texts,)."""
