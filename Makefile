@@ -14,7 +14,7 @@ export HF_HUB_OFFLINE = 1
 .PHONY: setup demo test lint types contracts tests clean
 
 setup: $(INSTALLED)
-	@$(BIN)/rag models pull --quiet
+	@$(BIN)/rag models pull --quiet > /dev/null
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -7,6 +7,7 @@ other tools' variables (`QDRANT_URL`) > defaults. An unknown key anywhere is an 
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -42,6 +43,9 @@ __all__ = [
 
 CONFIG_FILE = Path("rag.toml")
 SECRETS_DIR = Path("/run/secrets")
+
+SECRET_OPTION = re.compile(r"(?i)(?:^|_)(?:key|token|secret|password)$")
+"""Names of free options (`embedding.options`) whose values are never shown nor digested."""
 
 FOREIGN_ENV = {
     "QDRANT_URL": "store.url",

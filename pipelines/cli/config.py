@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import typer
@@ -11,11 +10,11 @@ from rich.console import Console
 from rich.table import Table
 
 from pipelines.cli.run import Run, command
+from rag.settings import SECRET_OPTION
 
 __all__ = ["app"]
 
 _MASK = "********"
-_SECRET = re.compile(r"(?i)(?:^|_)(?:key|token|secret|password)$")
 
 app = typer.Typer(help="Settings: what they are and where they come from.", no_args_is_help=True)
 
@@ -61,7 +60,7 @@ def _rows(group: BaseModel, prefix: str = "") -> list[tuple[str, Any]]:
 def _shown(value: Any) -> Any:
     """A value as JSON can hold it; what an option calls a key or a password is masked."""
     if isinstance(value, dict):
-        return {key: _MASK if _SECRET.search(key) else each for key, each in value.items()}
+        return {key: _MASK if SECRET_OPTION.search(key) else each for key, each in value.items()}
     if isinstance(value, tuple):
         return list(value)
     return value if isinstance(value, (str, int, float)) else str(value or "")

@@ -50,7 +50,7 @@ def ingest(
     ignore = run.settings.ingest.ignore
     connectors = [open_source(source, ignore=ignore) for source in sources]
     if dry_run:
-        _dry_run(run, connectors, prune)
+        _dry_run(run, connectors, prune, yes)
         return
     from pipelines.cli.progress import ingest_progress
 
@@ -66,8 +66,9 @@ def ingest(
     run.exit_code = 130 if report.interrupted else 4 if report.failed else 0
 
 
-def _dry_run(run: Run, connectors: list[Connector], prune: bool) -> None:
+def _dry_run(run: Run, connectors: list[Connector], prune: bool, yes: bool) -> None:
     from pipelines.ingest import plan_all
+    from pipelines.sync import guard_prune
     from rag.errors import IndexMissing
     from rag.index import open_index
 
@@ -76,6 +77,9 @@ def _dry_run(run: Run, connectors: list[Connector], prune: bool) -> None:
             plans = [planned for _, planned in plan_all(connectors, index.store.documents)]
     except IndexMissing:  # planning must not make one
         plans = [planned for _, planned in plan_all(connectors, lambda namespace: ())]
+    if prune and not yes:  # what a real run would refuse, a dry one refuses too
+        for planned in plans:
+            guard_prune(planned, run.settings.ingest.max_delete_fraction)
     lines = [line for planned in plans for line in planned.lines(prune=prune)]
     unchanged = sum(len(planned.unchanged) for planned in plans)
 

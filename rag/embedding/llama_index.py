@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib import import_module
@@ -14,14 +13,13 @@ from rag.embedding.base import Vectors
 from rag.embedding.registry import bundled_tokenizer
 from rag.errors import ConfigError, first_line
 from rag.ids import digest
+from rag.settings import SECRET_OPTION
 from rag.tokens import TokenCounter
 
 if TYPE_CHECKING:
     from llama_index.core.base.embeddings.base import BaseEmbedding
 
 __all__ = ["LlamaIndexEmbedder"]
-
-_SECRET = re.compile(r"(?i)(?:^|_)(?:key|token|secret|password)$")
 
 
 class LlamaIndexEmbedder:
@@ -64,7 +62,7 @@ class LlamaIndexEmbedder:
                 "[embedding.options]",
             ) from error
         # A key opens the door to the same vectors.
-        shaping = {key: value for key, value in options.items() if not _SECRET.search(key)}
+        shaping = {key: value for key, value in options.items() if not SECRET_OPTION.search(key)}
         return cls(embedding, f"{target}:{digest(shaping)[:8]}", max_tokens)
 
     @cached_property
