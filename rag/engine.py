@@ -21,7 +21,8 @@ from rag.types import Answer, Context, Passage
 __all__ = ["ABSTENTION", "QueryEngine"]
 
 ABSTENTION = "The documents do not hold an answer to this question"
-_NOT_FOUND = re.compile(r"[^.]{0,40}\bNOT FOUND\b[^\w]*(?:\[S\d+\]\W*)*")  # as the prompt has it
+# What the prompt tells a model to write, and how small ones write it.
+_NOT_FOUND = re.compile(r"(?:[^.\[\]]{0,40}:\s*)?NOT FOUND\b[^\[\]]{0,60}(?:\[S\d+\]\W*)*")
 
 logger = logging.getLogger(__name__)
 
@@ -116,8 +117,7 @@ class QueryEngine:
                 written.degraded,
             )
         )
-        refused = written.llm_calls and _NOT_FOUND.fullmatch(written.text.strip())
-        if not written.text.strip() or refused:
+        if not written.text.strip() or _NOT_FOUND.fullmatch(written.text.strip()):
             text = f"{ABSTENTION} ({self._generator.name} found none in the sources)."
             return Answer(question, text, (), context, ledger, abstained=True)
         began = time.perf_counter()

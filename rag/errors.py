@@ -29,7 +29,6 @@ __all__ = [
     "StoreError",
     "StoreLocked",
     "UsageError",
-    "first_line",
 ]
 
 

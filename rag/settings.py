@@ -260,7 +260,7 @@ def load_settings(
     for group in ("store", "generation"):
         # A key somebody exported for one host must not travel to another.
         key, url = f"{group}.api_key", f"{group}.url"
-        if _is_foreign(origins.get(key, "")) and not _is_foreign(origins.get(url, "")):
+        if _is_foreign(origins.get(key, "")) and url in origins and not _is_foreign(origins[url]):
             del tree[group]["api_key"], origins[key]
     try:
         settings = Settings(**tree)

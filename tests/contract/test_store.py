@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -881,10 +882,21 @@ def test_an_index_without_a_manifest_is_missing_and_is_completed_by_create(folde
         assert found(store, "year=2024") == {"a.txt"}
 
 
+def test_segments_without_a_config_are_left_alone(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    qdrant_edge.EdgeShard.create(str(folder), _config(DIMENSION)).close()
+    (folder / "edge_config.json").unlink()  # lost, not unwritten: there may be data
+    with pytest.raises(StoreError, match="other things in it"):
+        EdgeStore.open(folder, MANIFEST)
+    assert any((folder / "segments").iterdir())
+
+
 def test_an_index_whose_making_was_cut_short_before_its_config_is_made_anew(folder: Path) -> None:
     folder.mkdir(parents=True)
     qdrant_edge.EdgeShard.create(str(folder), _config(DIMENSION)).close()
-    (folder / "edge_config.json").unlink()  # the engine writes it last
+    (folder / "edge_config.json").unlink()  # the engine writes it before any segment
+    for segment in (folder / "segments").iterdir():
+        shutil.rmtree(segment)
     with pytest.raises(IndexMissing):
         EdgeStore.open(folder)
     with EdgeStore.open(folder, MANIFEST) as store:

@@ -98,11 +98,12 @@ def test_chunks_are_stretches_of_the_document_within_the_size(index: Index) -> N
 
 def test_chunks_too_large_for_the_embedder_are_a_config_error(tmp_path: Path) -> None:
     large = settings(tmp_path, chunking={"size": 400})
-    with open_index(large, create=True) as index:
-        with pytest.raises(ConfigError, match="do not fit all-MiniLM-L6-v2") as caught:
-            index.chunk(document())
-        limit = index.embedder.max_tokens - 32 - index.embedder.reserved_tokens
-        assert f"at most {limit}" in caught.value.hint
+    with pytest.raises(ConfigError, match="do not fit all-MiniLM-L6-v2") as caught:
+        open_index(large, create=True)
+    assert "at most 222" in caught.value.hint  # 256 less 32 of header and 2 special tokens
+    # Nothing was made: following the hint works.
+    with open_index(settings(tmp_path, chunking={"size": 222}), create=True) as index:
+        assert index.store.count() == 0
 
 
 def test_a_chunk_is_embedded_under_its_header(index: Index) -> None:

@@ -165,13 +165,17 @@ def test_0_sentences_keeps_every_passage_whole_and_only_judges() -> None:
 
 def test_a_sentence_that_several_chunks_hold_is_judged_and_kept_once() -> None:
     embedder = WordEmbedder()
-    context = Context((passage(HARBOUR, key="a"), passage(HARBOUR, key="b"), passage(TURBINE, 100)))
+    context = Context((passage(HARBOUR), passage(HARBOUR, 200), passage(TURBINE, 100)))
     narrowed = select(embedder, 4)("harbour arrivals", context)
     assert len(embedder.judged) == len(set(embedder.judged)) == 4
-    assert [(each.chunk.doc_id, each.chunk.ordinal) for each in narrowed.passages] == [
-        ("a", 0),
-        ("a", 100),
-    ]
+    assert [each.chunk.ordinal for each in narrowed.passages] == [0, 100]
+
+
+def test_a_sentence_of_two_documents_is_judged_in_each() -> None:
+    embedder = WordEmbedder()
+    context = Context((passage(HARBOUR, key="a"), passage(HARBOUR, key="b")))
+    narrowed = select(embedder, 4)("harbour arrivals", context)
+    assert {each.chunk.doc_id for each in narrowed.passages} == {"a", "b"}
 
 
 def test_only_what_is_still_kept_is_judged() -> None:
