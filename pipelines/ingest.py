@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,9 @@ from rag.store import DocumentRecord
 from rag.types import Chunk, Document
 
 __all__ = ["Failure", "IngestReport", "Progress", "ingest", "plan_all"]
+
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +254,7 @@ class _Writer:
                 self._progress.advance(0, self._held_tokens)
         for document, replaces, tokens in self._complete:
             self._index.store.commit(document.id, document.revision, tokens)
+            logger.debug("committed %s", document.source)
             self._report.replaced += replaces
             self._report.added += not replaces
         self._held, self._held_tokens, self._complete = [], 0, []

@@ -13,7 +13,7 @@ from tiny_index import TinyEmbedder, dump, open_tiny
 from connectors.base import SourceRef
 from connectors.registry import open_source
 from pipelines.ingest import Failure, IngestReport, ingest, plan_all
-from rag.errors import ConfigError, DocumentError, StoreError, UsageError
+from rag.errors import DocumentError, StoreError, UsageError
 from rag.index import Index, open_index
 from rag.settings import Settings
 from rag.store import parse_condition
@@ -464,15 +464,6 @@ def test_a_store_that_fails_ends_the_run_and_the_next_one_completes_it(
     run(index, "docs")
     assert served(index)["sub/b.txt"] == about("b", "new")
     assert unfinished(index) == []
-
-
-def test_chunks_that_do_not_fit_the_embedder_are_a_setting_to_mend(
-    open_new: Callable[..., Index],
-) -> None:
-    index = open_new(chunk_size=250)
-    with pytest.raises(ConfigError, match="do not fit tiny, which reads 256"):
-        run(index, "docs")
-    assert recorded(index) == []
 
 
 # --- stopping ----------------------------------------------------------------------------------
