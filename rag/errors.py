@@ -29,6 +29,7 @@ __all__ = [
     "StoreError",
     "StoreLocked",
     "UsageError",
+    "first_line",
 ]
 
 

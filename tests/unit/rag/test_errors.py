@@ -8,6 +8,7 @@ import pytest
 from rag import errors
 from rag.errors import ConfigError, ExtraMissing, RagError
 
+ERRORS = [name for name in errors.__all__ if isinstance(getattr(errors, name), type)]
 TREE = [
     (found.start(1), found[1], int(found[2]))
     for line in (errors.__doc__ or "").splitlines()
@@ -24,7 +25,7 @@ def make(name: str) -> RagError:
 
 
 def test_the_tree_in_the_docstring_shows_every_error() -> None:
-    assert sorted(name for _, name, _ in TREE) == errors.__all__
+    assert sorted(name for _, name, _ in TREE) == ERRORS
 
 
 @pytest.mark.parametrize(("name", "exit_code"), [(name, code) for _, name, code in TREE])
@@ -40,7 +41,7 @@ def test_an_error_is_a_kind_of_the_one_above_it_in_the_tree(at: int) -> None:
 
 
 def test_every_error_has_a_code_of_its_own() -> None:
-    codes = [getattr(errors, name).code for name in errors.__all__]
+    codes = [getattr(errors, name).code for name in ERRORS]
     assert len(set(codes)) == len(codes)
     assert all(re.fullmatch(r"[a-z_]+", code) for code in codes)
 
@@ -61,10 +62,18 @@ def test_a_missing_extra_is_told_with_the_command_that_installs_it() -> None:
     assert error.hint == "run: pip install 'spanrag[openvino]'"
 
 
-@pytest.mark.parametrize("name", errors.__all__)
+@pytest.mark.parametrize("name", ERRORS)
 def test_an_error_survives_the_way_to_another_process(name: str) -> None:
     error = make(name)
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is type(error)
     assert str(again) == str(error)
     assert (again.message, again.hint) == (error.message, error.hint)
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [(ValueError("one\ntwo"), "one"), (OSError(), "OSError"), (ValueError("\n"), "ValueError")],
+)
+def test_the_first_line_of_an_error_is_never_empty(error: Exception, line: str) -> None:
+    assert errors.first_line(error) == line
