@@ -24,6 +24,7 @@ RUN pip install ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} \
 COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY rag rag
 COPY connectors connectors
+COPY eval eval
 COPY pipelines pipelines
 RUN pip install --constraint constraints.txt ".[bundled,server]"
 

@@ -81,10 +81,10 @@ class MemoryWatch:
     def __init__(self) -> None:
         self.most_anonymous = 0.0
 
-    def start(self, documents: int) -> None:
+    def start(self, total: int) -> None:
         """Nothing to see yet."""
 
-    def advance(self, documents: float, tokens: int) -> None:
+    def advance(self, count: float, tokens: int = 0) -> None:
         """Look."""
         self.most_anonymous = max(self.most_anonymous, resident()["RssAnon"])
 

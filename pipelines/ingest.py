@@ -54,10 +54,10 @@ class IngestReport:
 class Progress(Protocol):
     """Hears how far a run is."""
 
-    def start(self, documents: int) -> None:
+    def start(self, total: int) -> None:
         """So many documents will be fetched."""
 
-    def advance(self, documents: float, tokens: int) -> None:
+    def advance(self, count: float, tokens: int = 0) -> None:
         """So many documents (or part of one) and tokens have been read."""
 
 

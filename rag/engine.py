@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rag.generation.base import Generation, Generator
 from rag.grounding.citations import resolve_citations
@@ -50,9 +50,20 @@ class QueryEngine:
         )
 
     def query(
-        self, question: str, *, top_k: int | None = None, conditions: Sequence[Condition] = ()
+        self,
+        question: str,
+        *,
+        top_k: int | None = None,
+        conditions: Sequence[Condition] = (),
+        observe: Callable[[str, Context], None] = lambda stage, context: None,
     ) -> Answer:
         """Answer one question, or abstain where the documents hold no evidence.
+
+        Args:
+            question: what is asked.
+            top_k: how many chunks to retrieve, if not as many as the settings say.
+            conditions: only chunks that meet all of them.
+            observe: told, after retrieval and after each stage, its name and what it let through.
 
         Raises:
             StoreError, ModelError: retrieval or generation failed; everything else degrades.
@@ -66,8 +77,10 @@ class QueryEngine:
         )
         tokens = _tokens(context, counter)
         ledger.add(Entry("retrieve", tokens, tokens, seconds=time.perf_counter() - began))
+        observe("retrieve", context)
         for stage in self._stages:
             context = self._narrow(stage, question, context, ledger)
+            observe(stage.name, context)
         reason = self._no_evidence(context)
         if reason:
             return Answer(

@@ -1,7 +1,7 @@
 """Every setting, its default, and where its value came from.
 
 Order: command line > environment (`RAG_STORE__URL`) > `.env` > `/run/secrets` > `rag.toml` >
-other tools' variables (`QDRANT_URL`) > defaults. An unknown key anywhere is an error.
+other tools' variables (`QDRANT_URL`) > a profile > defaults. An unknown key anywhere is an error.
 """
 
 from __future__ import annotations
@@ -145,6 +145,9 @@ class SelectionSettings(_Group):
     relative_cut: float = Field(
         0.75, ge=0, le=1, description="share of the best sentence's score the others need"
     )
+    budget: int = Field(
+        0, ge=0, description="tokens kept at most; where set, in place of the two above"
+    )
     min_evidence: float = Field(
         0.55, ge=-1, le=1.5, description="score of the best sentence below which we abstain"
     )
@@ -227,8 +230,17 @@ class Settings(BaseSettings):
     @property
     def hash(self) -> str:
         """A digest of every value but secrets; reports carry it."""
+        return digest(self.public())[:12]
+
+    def public(self) -> dict[str, Any]:
+        """Every value but secrets, as JSON."""
         secrets = {"store": {"api_key"}, "generation": {"api_key"}}
-        return digest(self.model_dump(mode="json", exclude=secrets))[:12]
+        values = self.model_dump(mode="json", exclude=secrets)
+        options = values["embedding"]["options"]
+        values["embedding"]["options"] = {
+            key: value for key, value in options.items() if not SECRET_OPTION.search(key)
+        }
+        return values
 
 
 class LoadedSettings(BaseModel):
@@ -240,20 +252,23 @@ class LoadedSettings(BaseModel):
 
 
 def load_settings(
-    file: Path | None = None, overrides: Mapping[str, Any] | None = None
+    file: Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    profile: Path | None = None,
 ) -> LoadedSettings:
     """Read every source there is.
 
     Args:
         file: a TOML file; by default `rag.toml` where there is one.
         overrides: dotted keys to values, from the command line; strings are read as TOML values.
+        profile: a TOML file with what suits a domain: all other sources but defaults win over it.
 
     Raises:
         ConfigError: a file is missing or malformed, a key is unknown, a value is invalid.
     """
     tree: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    for origin, values in _sources(file, overrides or {}):
+    for origin, values in _sources(file, overrides or {}, profile):
         for key, value in _leaves(values):
             origins[key] = origin(key) if callable(origin) else origin
             _put(tree, key, value, origins)
@@ -269,8 +284,12 @@ def load_settings(
     return LoadedSettings(settings=settings, origins=origins)
 
 
-def _sources(file: Path | None, overrides: Mapping[str, Any]) -> Iterable[tuple[Any, Any]]:
+def _sources(
+    file: Path | None, overrides: Mapping[str, Any], profile: Path | None
+) -> Iterable[tuple[Any, Any]]:
     """Weakest first: a later value replaces an earlier one."""
+    if profile is not None:
+        yield f"profile {profile}", _read_toml(profile, "check the path after --profile")
     foreign: dict[str, Any] = {}
     for variable, key in FOREIGN_ENV.items():
         if value := os.environ.get(variable):
@@ -299,12 +318,12 @@ def _is_foreign(origin: str) -> bool:
     return origin.removeprefix("environment ") in FOREIGN_ENV
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def _read_toml(path: Path, hint: str = "check the path after -c") -> dict[str, Any]:
     try:
         with path.open("rb") as stream:
             return tomllib.load(stream)
     except FileNotFoundError:
-        raise ConfigError(f"no settings file {path}", hint="check the path after -c") from None
+        raise ConfigError(f"no settings file {path}", hint=hint) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"cannot read {path}: {error}", hint="mend the file") from None
 

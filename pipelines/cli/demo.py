@@ -24,7 +24,7 @@ def demo(run: Run) -> None:
 
     import pipelines.demo
     from connectors.registry import open_source
-    from pipelines.cli.progress import ingest_progress
+    from pipelines.cli.progress import show_progress
     from pipelines.demo.questions import QUESTIONS
     from pipelines.ingest import ingest
     from pipelines.query import open_engine
@@ -39,7 +39,7 @@ def demo(run: Run) -> None:
         settings = settings.model_copy(update={"store": StoreSettings(path=path)})
     with (
         open_index(settings, create=True) as index,
-        ingest_progress(run.err, run.quiet) as progress,
+        show_progress(run.err, run.quiet, "documents") as progress,
     ):
         report = ingest(index, [open_source(str(documents))], progress=progress)
     with open_engine(settings) as engine:

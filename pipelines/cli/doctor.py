@@ -59,7 +59,7 @@ def _python(run: Run) -> Iterator[Check]:
 def _names(run: Run) -> Iterator[Check]:
     """Our top-level names are common ones: old distributions on PyPI own each of them."""
     owners = packages_distributions()
-    for name in ("rag", "connectors", "pipelines"):
+    for name in ("rag", "connectors", "eval", "pipelines"):
         foreign = [owner for owner in owners.get(name, []) if owner != "spanrag"]
         spec = find_spec(name)
         if foreign:

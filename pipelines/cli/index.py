@@ -52,13 +52,13 @@ def ingest(
     if dry_run:
         _dry_run(run, connectors, prune, yes)
         return
-    from pipelines.cli.progress import ingest_progress
+    from pipelines.cli.progress import show_progress
 
     for connector in connectors:  # a source that is not there must not leave an empty index
         next(iter(connector.list()), None)
     with (
         open_index(run.settings, create=True) as index,
-        ingest_progress(run.err, run.quiet) as progress,
+        show_progress(run.err, run.quiet, "documents") as progress,
         _interruptible() as stop,
     ):
         report = run_ingest(index, connectors, prune=prune, yes=yes, progress=progress, stop=stop)

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli import config, demo, doctor, index, models, query
+from pipelines.cli import config, demo, doctor, evaluate, index, models, query
 from rag.errors import RagError
 
 __all__ = ["app", "main"]
@@ -26,6 +26,7 @@ for group in (demo, index, query, doctor):
     group.register(app)
 app.add_typer(config.app, name="config")
 app.add_typer(models.app, name="models")
+app.add_typer(evaluate.app, name="eval")
 
 
 def _print_version(wanted: bool) -> None:

@@ -10,85 +10,89 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from pipelines import ingest
-
-__all__ = ["ingest_progress"]
+__all__ = ["show_progress"]
 
 _EVERY = 10.0  # seconds between lines where there is no terminal
 
 
 @contextmanager
-def ingest_progress(console: Console, quiet: bool) -> Iterator[ingest.Progress | None]:
-    """Progress of an ingest, or none at all with `--quiet`."""
+def show_progress(console: Console, quiet: bool, what: str) -> Iterator[_Rate | None]:
+    """Progress over `what` ("documents", "questions"), or none at all with `--quiet`."""
     if quiet:
         yield None
     elif sys.stderr.isatty():
         with Progress(
-            TextColumn("ingest"),
             BarColumn(),
-            TextColumn("{task.completed:.0f}/{task.total:.0f} documents"),
+            TextColumn(f"{{task.completed:.0f}}/{{task.total:.0f}} {what}"),
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(),
             console=console,
             transient=True,
         ) as bars:
-            yield _Bar(bars)
+            yield _Bar(bars, what)
     else:
-        yield _Lines(console)
+        yield _Lines(console, what)
 
 
 class _Rate:
-    """Counts tokens and documents against the clock."""
+    """Counts things, and the tokens in them where there are any, against the clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str) -> None:
+        self.what = what
         self.began = time.monotonic()
         self.total = 0
-        self.documents = 0.0
+        self.done = 0.0
         self.tokens = 0
 
-    def start(self, documents: int) -> None:
+    def start(self, total: int) -> None:
+        """So many are to come."""
         self.began = time.monotonic()
-        self.total = documents
+        self.total = total
 
-    def advance(self, documents: float, tokens: int) -> None:
-        self.documents += documents
+    def advance(self, count: float, tokens: int = 0) -> None:
+        """So many (or part of one), and so many tokens, are done."""
+        self.done += count
         self.tokens += tokens
 
     @property
     def per_second(self) -> str:
-        return f"{self.tokens / max(time.monotonic() - self.began, 1e-9):,.0f} tokens/s"
+        """The rate, in tokens if any were counted."""
+        passed = max(time.monotonic() - self.began, 1e-9)
+        if self.tokens:
+            return f"{self.tokens / passed:,.0f} tokens/s"
+        return f"{self.done / passed:,.1f} {self.what}/s"
 
 
 class _Bar(_Rate):
-    def __init__(self, bars: Progress) -> None:
-        super().__init__()
+    def __init__(self, bars: Progress, what: str) -> None:
+        super().__init__(what)
         self._bars = bars
         self._task: TaskID | None = None
 
-    def start(self, documents: int) -> None:
-        super().start(documents)
-        self._task = self._bars.add_task("ingest", total=documents, rate="")
+    def start(self, total: int) -> None:
+        super().start(total)
+        self._task = self._bars.add_task(self.what, total=total, rate="")
 
-    def advance(self, documents: float, tokens: int) -> None:
-        super().advance(documents, tokens)
+    def advance(self, count: float, tokens: int = 0) -> None:
+        super().advance(count, tokens)
         if self._task is not None:
-            self._bars.update(self._task, completed=self.documents, rate=self.per_second)
+            self._bars.update(self._task, completed=self.done, rate=self.per_second)
 
 
 class _Lines(_Rate):
-    def __init__(self, console: Console) -> None:
-        super().__init__()
+    def __init__(self, console: Console, what: str) -> None:
+        super().__init__(what)
         self._console = console
         self._last = self.began
 
-    def advance(self, documents: float, tokens: int) -> None:
-        super().advance(documents, tokens)
+    def advance(self, count: float, tokens: int = 0) -> None:
+        super().advance(count, tokens)
         now = time.monotonic()
-        if now - self._last < _EVERY:
+        if now - self._last < _EVERY or not self.done:
             return
         self._last = now
-        left = max((now - self.began) * (self.total / max(self.documents, 1e-9) - 1), 0.0)
+        left = max((now - self.began) * (self.total / self.done - 1), 0.0)
         self._console.print(
-            f"{self.documents:.0f} of {self.total} documents, {self.per_second}, about "
+            f"{self.done:.0f} of {self.total} {self.what}, {self.per_second}, about "
             f"{left:.0f} s left"
         )

@@ -30,6 +30,10 @@ _COMMON: dict[str, Any] = {
     "config": Annotated[
         Path | None, typer.Option("--config", "-c", help="Settings file (default: rag.toml).")
     ],
+    "profile": Annotated[
+        Path | None,
+        typer.Option("--profile", metavar="FILE", help="Settings of a domain, under all others."),
+    ],
     "overrides": Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one setting.")
     ],
@@ -41,6 +45,9 @@ _COMMON: dict[str, Any] = {
     "verbose": Annotated[bool, typer.Option("--verbose", "-v", help="Logs and tracebacks.")],
     "offline": Annotated[bool, typer.Option("--offline", help="Never ask a model hub.")],
 }
+
+
+_FLAGS = ("as_json", "quiet", "verbose", "offline")
 
 
 @dataclass(slots=True)
@@ -61,6 +68,11 @@ class Run:
         """The resolved settings."""
         return self.loaded.settings
 
+    def warn(self, line: str) -> None:
+        """Say on stderr what the user should know and need not mend."""
+        if not self.quiet:
+            self.err.print(line, markup=False)
+
     def show(self, payload: Any, human: Callable[[Console], None]) -> None:
         """Print the result: `payload` with `--json`, else what `human` draws."""
         if self.as_json:
@@ -79,7 +91,7 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Callable[...
                 option,
                 inspect.Parameter.KEYWORD_ONLY,
                 annotation=annotation,
-                default=None if option in ("config", "overrides", "where") else False,
+                default=False if option in _FLAGS else None,
             )
             for option, annotation in _COMMON.items()
         ]
@@ -109,6 +121,7 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Callable[...
 def _prepare(
     *,
     config: Path | None,
+    profile: Path | None,
     overrides: list[str] | None,
     where: Path | None,
     as_json: bool,
@@ -126,7 +139,7 @@ def _prepare(
         values |= {"store.path": str(where), "store.kind": "edge"}
     if offline:
         values["offline"] = True
-    loaded = load_settings(config, values)
+    loaded = load_settings(config, values, profile)
     if loaded.settings.offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
     level = logging.DEBUG if verbose else logging.ERROR if quiet else logging.WARNING

@@ -16,7 +16,7 @@ from rag.settings import SelectionSettings
 from rag.spans import Span, SpanSet
 from rag.types import Chunk, Context, Passage
 
-__all__ = ["SelectSentences"]
+__all__ = ["Ranking", "SelectSentences"]
 
 _FEWEST_LETTERS = 12  # a page number or a lone "Total" is evidence of nothing
 
@@ -24,6 +24,15 @@ _FEWEST_LETTERS = 12  # a page number or a lone "Total" is evidence of nothing
 class _Unit(NamedTuple):
     passage: int
     span: Span
+
+
+class Ranking(NamedTuple):
+    """The sentences of a context, best first: where each stands, its text and its score."""
+
+    units: list[_Unit]
+    texts: list[str]
+    scores: list[float]
+    evidence: float | None
 
 
 class SelectSentences:
@@ -39,8 +48,8 @@ class SelectSentences:
     Args:
         embedder: the index's own.
         lexical: the index's own; it says what a term is.
-        settings: how many to keep, and how much worse than the best one they may be. 0 sentences
-            keeps every chunk whole and only judges the evidence.
+        settings: how many to keep, and how much worse than the best one they may be; or how many
+            tokens. 0 sentences and no budget keeps every chunk whole and only judges the evidence.
     """
 
     name = "select"
@@ -54,28 +63,55 @@ class SelectSentences:
 
     def __call__(self, question: str, context: Context) -> Context:
         """The context narrowed to its best sentences."""
+        return self.narrow(context, self.rank(question, context), self._settings.budget)
+
+    def rank(self, question: str, context: Context) -> Ranking:
+        """Judge every sentence of a context."""
         units, texts = _units(context)
         if not units:
-            return context
+            return Ranking([], [], [], None)
         scores, evidence = self._scores(question, context, units, texts)
-        if not self._settings.sentences:
-            return Context(context.passages, evidence)
-        best = np.argsort(-scores, kind="stable")
-        top_score = float(scores[best[0]])
-        floor = top_score - (1 - self._settings.relative_cut) * abs(top_score)
+        best = np.argsort(-scores, kind="stable").tolist()
+        return Ranking(
+            [units[at] for at in best],
+            [texts[at] for at in best],
+            [float(scores[at]) for at in best],
+            evidence,
+        )
+
+    def narrow(self, context: Context, ranking: Ranking, budget: int = 0) -> Context:
+        """Keep the best sentences: as many as fit `budget` tokens or, at 0, as the settings say."""
+        if not ranking.units:
+            return context
+        if not (self._settings.sentences or budget):
+            return Context(context.passages, ranking.evidence)
         kept: dict[int, list[Span]] = {}
         top: dict[int, float] = {}
-        for at in best[: self._settings.sentences]:
-            if scores[at] < floor:
-                break
-            unit = units[at]
+        for at in self._within(ranking, budget) if budget else self._few(ranking):
+            unit = ranking.units[at]
             kept.setdefault(unit.passage, []).append(unit.span)
-            top.setdefault(unit.passage, float(scores[at]))
+            top.setdefault(unit.passage, ranking.scores[at])
         narrowed = (
             replace(_narrowed(context.passages[at], spans), score=top[at])
             for at, spans in kept.items()
         )
-        return Context(tuple(narrowed), evidence)
+        return Context(tuple(narrowed), ranking.evidence)
+
+    def _few(self, ranking: Ranking) -> list[int]:
+        """The first few, as far as they are not much worse than the best."""
+        best = ranking.scores[0]
+        floor = best - (1 - self._settings.relative_cut) * abs(best)
+        first = ranking.scores[: self._settings.sentences]
+        return [at for at, score in enumerate(first) if score >= floor]
+
+    def _within(self, ranking: Ranking, budget: int) -> list[int]:
+        """The best that fit the budget together; one too long for what is left is passed over."""
+        kept: list[int] = []
+        for at, tokens in enumerate(self._embedder.counter.count_all(ranking.texts)):
+            if tokens <= budget:
+                kept.append(at)
+                budget -= tokens
+        return kept
 
     def _scores(
         self, question: str, context: Context, units: list[_Unit], texts: list[str]

@@ -1,0 +1,1 @@
+"""What is measured: overlap, ranking, answer, grounding, cost. Plain functions of one question."""

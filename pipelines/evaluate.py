@@ -1,0 +1,295 @@
+"""Evaluate: run the query path once over a set of questions, and record what every stage did.
+
+Scoring is not done here: `eval` reads the recorded run, whenever and as often as one likes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+from connectors.registry import open_source
+from eval.datasets import Question, read_questions
+from eval.located import Located
+from eval.metrics.overlap import overlap
+from eval.runs import Citing, DocumentRecord, Header, QuestionRecord, Run, StageRecord
+from eval.split import Side, split_questions
+from pipelines import ingest
+from pipelines.query import open_engine
+from rag.engine import QueryEngine
+from rag.errors import DocumentError, ModelError
+from rag.ids import digest
+from rag.index import Index, open_index
+from rag.pruning import SelectSentences
+from rag.settings import ModelsSettings, Settings, StoreSettings
+from rag.spans import SpanSet
+from rag.types import Context, Document, Passage
+
+__all__ = ["Calibration", "Plan", "Watch", "prepare", "read_corpus", "record_run"]
+
+BUDGETS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
+"""Token budgets that calibration chooses from."""
+
+_FAILURES_IN_A_ROW = 5  # questions whose generator failed, before the run is given up
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Who hears of progress; either may be nobody."""
+
+    documents: ingest.Progress | None = None
+    questions: ingest.Progress | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a run needs, read and checked before anything slow begins.
+
+    Args:
+        settings: with the store set to the scratch index.
+        documents: the corpus as its connector parses it.
+        questions: those of the chosen side, in order.
+        tune: the questions to calibrate on; none where nothing is calibrated.
+        header: what the run will say of itself.
+        corpora: the folder of the corpus.
+    """
+
+    settings: Settings
+    documents: tuple[Document, ...]
+    questions: tuple[Question, ...]
+    tune: tuple[Question, ...]
+    header: Header
+    corpora: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The token budget that reached a recall on the tuning side; 0, the whole chunks, if none."""
+
+    target_recall: float
+    budget: int
+    recall: float
+    questions: int
+
+    @property
+    def reached(self) -> bool:
+        """Whether the tuning side reached the target."""
+        return self.recall >= self.target_recall
+
+
+def read_corpus(folder: Path, ignore: Sequence[str] = ()) -> tuple[Document, ...]:
+    """Every document of a folder (or file); one that cannot be read is left out, with a warning.
+
+    Raises:
+        UsageError: the folder is not there.
+    """
+    connector = open_source(str(folder), ignore=ignore)
+    documents: list[Document] = []
+    for ref in connector.list():
+        try:
+            documents.append(connector.fetch(ref))
+        except DocumentError as error:
+            logger.warning("%s: %s", ref.source, error)
+    return tuple(documents)
+
+
+def prepare(
+    settings: Settings,
+    questions: Path,
+    corpora: Path,
+    *,
+    split: Side = "all",
+    target_recall: float | None = None,
+    sample: int | None = None,
+    label: str = "spanrag",
+) -> Plan:
+    """Read and check everything a run needs.
+
+    Args:
+        settings: of the query path; the store they name is not touched.
+        questions: a file of question lines.
+        corpora: the folder their documents lie in.
+        split: which side of the document-level split to ask.
+        target_recall: calibrate the context budget for this recall on the tuning side, and ask
+            the testing side.
+        sample: ask only so many questions, always the same ones.
+        label: what reports call the run.
+
+    Raises:
+        UsageError: a file is not there or a line of it is bad, naming file and line; the chosen
+            side is empty.
+    """
+    documents = read_corpus(corpora, settings.ingest.ignore)
+    texts = {document.name: document.text for document in documents}
+    asked = read_questions(questions, texts)
+    side: Side = "test" if target_recall is not None else split
+    chosen = _sampled(split_questions(asked, side), sample)
+    tune = split_questions(asked, "tune") if target_recall is not None else []
+    plain = settings.model_copy(
+        update={"store": StoreSettings(), "models": ModelsSettings(), "offline": True}
+    )
+    header = Header(
+        label=label,
+        token_unit="",
+        made=datetime.now(UTC).isoformat(timespec="seconds"),
+        config_hash=plain.hash,
+        split=side,
+        sources={"questions": str(questions.resolve()), "corpora": str(corpora.resolve())},
+        settings=plain.public(),
+    )
+    scratch = StoreSettings(path=_scratch(plain, corpora))
+    return Plan(
+        settings.model_copy(update={"store": scratch}),
+        documents,
+        tuple(chosen),
+        tuple(_sampled(tune, sample)),
+        header,
+        corpora,
+    )
+
+
+def record_run(
+    plan: Plan, *, target_recall: float | None = None, watch: Watch | None = None
+) -> Run:
+    """Ingest the corpus into its scratch index, ask every question, record every stage.
+
+    The index is kept for the next run with the same corpus and index settings, and brought up to
+    date as any index is. A question whose generator fails is recorded with what came before.
+
+    Raises:
+        StoreError, ModelError, ConfigError: as `open_index` and `open_engine`; a generator that
+            fails several times in a row.
+    """
+    watch = watch or Watch()
+    settings = plan.settings
+    notes: dict[str, object] = {}
+    with open_index(settings, create=True) as index:
+        source = open_source(str(plan.corpora), ignore=settings.ingest.ignore)
+        report = ingest.ingest(index, [source], prune=True, yes=True, progress=watch.documents)
+        notes["ingest"] = {
+            "seconds": report.seconds,
+            "failed": [asdict(each) for each in report.failed],
+        }
+        documents = tuple(_record(index, document) for document in plan.documents)
+        manifest = index.store.manifest().to_payload() | {"spanrag": version("spanrag")}
+        unit = index.embedder.counter.name
+        if target_recall is not None:
+            found = _calibrate(index, plan.tune, target_recall)
+            notes["calibration"] = asdict(found) | {"reached": found.reached}
+            few = {} if found.budget else {"sentences": 0}
+            selection = settings.selection.model_copy(update={"budget": found.budget, **few})
+            settings = settings.model_copy(update={"selection": selection})
+    with open_engine(settings) as engine:
+        records = tuple(_ask_all(engine, plan.questions, watch.questions))
+    header = replace(plan.header, token_unit=unit, manifest=manifest, notes=notes)
+    return Run(header, documents, records)
+
+
+def _scratch(settings: Settings, corpora: Path) -> Path:
+    """The folder of the scratch index of a corpus and of all that an index depends on."""
+    built_with = settings.model_dump(mode="json", include={"chunking", "embedding", "lexical"})
+    name = digest([str(corpora.resolve()), built_with])[:16]
+    return user_cache_path("spanrag") / "eval" / name
+
+
+def _sampled(questions: list[Question], count: int | None) -> list[Question]:
+    """So many questions, drawn by a digest of their ids, in their order."""
+    if count is None:
+        return questions
+    drawn = {each.id for each in sorted(questions, key=lambda each: digest(each.id))[:count]}
+    return [each for each in questions if each.id in drawn]
+
+
+def _record(index: Index, document: Document) -> DocumentRecord:
+    chunks = [(chunk.span.start, chunk.span.end) for chunk in index.chunk(document)]
+    return DocumentRecord.of(document.name, document.text, chunks)
+
+
+def _ask_all(
+    engine: QueryEngine, questions: Sequence[Question], progress: ingest.Progress | None
+) -> Iterable[QuestionRecord]:
+    if progress:
+        progress.start(len(questions))
+    failures = 0
+    for question in questions:
+        seen: dict[str, Context] = {}
+        try:
+            record = _ask(engine, question, seen)
+            failures = 0
+        except ModelError as error:
+            failures += 1
+            if failures == min(_FAILURES_IN_A_ROW, len(questions)):
+                raise
+            logger.warning("question %s: %s", question.id, error)
+            stages = tuple(StageRecord(name, _located(each)) for name, each in seen.items())
+            record = QuestionRecord(question, stages, failed=str(error))
+        yield record
+        if progress:
+            progress.advance(1)
+
+
+def _ask(engine: QueryEngine, question: Question, seen: dict[str, Context]) -> QuestionRecord:
+    answer = engine.query(question.text, observe=seen.__setitem__)
+    citations = tuple(
+        Citing(Located(each.name, each.span.start, each.span.end), each.verified)
+        for each in answer.citations
+    )
+    passed = {name: _located(context) for name, context in seen.items()}
+    passed["verify"] = tuple(citing.at for citing in citations)
+    stages = tuple(
+        StageRecord(
+            entry.stage,
+            passed.get(entry.stage),
+            entry.tokens_out,
+            entry.seconds,
+            entry.llm_calls,
+            entry.llm_tokens,
+            entry.degraded,
+        )
+        for entry in answer.ledger
+    )
+    return QuestionRecord(
+        question,
+        stages,
+        answer.text,
+        answer.abstained,
+        citations,
+        answer.dropped_citations,
+    )
+
+
+def _located(context: Context) -> tuple[Located, ...]:
+    return tuple(
+        Located(passage.chunk.name, span.start, span.end)
+        for passage in context.passages
+        for span in passage.kept
+    )
+
+
+def _calibrate(index: Index, questions: Sequence[Question], target: float) -> Calibration:
+    """The smallest budget whose recall on these questions reaches the target.
+
+    Retrieval and judging are done once a question; only the cut is tried at every budget.
+    """
+    select = SelectSentences(index.embedder, index.lexical, index.settings.selection)
+    totals = dict.fromkeys((*BUDGETS, 0), 0.0)
+    asked = [question for question in questions if question.references]
+    for question in asked:
+        found = index.search(question.text)
+        context = Context(tuple(Passage(hit.chunk, SpanSet([hit.chunk.span])) for hit in found))
+        ranking = select.rank(question.text, context)
+        for budget in totals:
+            kept = select.narrow(context, ranking, budget) if budget else context
+            totals[budget] += overlap(question.references, _located(kept)).recall
+    recalls = {budget: total / max(len(asked), 1) for budget, total in totals.items()}
+    enough = (budget for budget in BUDGETS if recalls[budget] >= target)
+    budget = next(enough, 0)
+    return Calibration(target, budget, recalls[budget], len(asked))
