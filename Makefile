@@ -11,7 +11,7 @@ EXTRAS := bundled,server,local,openvino,report,dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export HF_HUB_OFFLINE = 1
 
-.PHONY: setup demo test lint types contracts tests clean
+.PHONY: setup browser demo test lint types contracts tests clean
 
 setup: $(INSTALLED)
 	@$(BIN)/rag models pull --quiet > /dev/null
@@ -26,10 +26,17 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PIP) install --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	@touch $@
 
+# The tests look at pages in a real browser; where there is none and none can be had, those skip.
+browser:
+	@command -v chromium > /dev/null || command -v google-chrome > /dev/null || { \
+		test "$$(id -u)" = 0 && echo "installing chromium" && apt-get -qq update \
+		&& apt-get -qq install --no-install-recommends chromium > /dev/null; } \
+		|| echo "no chromium: tests of pages will be skipped" >&2
+
 demo: setup
 	@$(BIN)/rag demo
 
-test: setup lint types contracts tests
+test: setup browser lint types contracts tests
 
 lint:
 	$(BIN)/ruff check .

@@ -12,10 +12,10 @@ from eval.score import RunScores, Scores
 from eval.stats import Interval, bootstrap
 from rag.errors import ConfigError
 
-__all__ = ["LAST", "Difference", "compare_runs", "require_comparable"]
+__all__ = ["CONTEXT", "Difference", "compare_runs", "require_comparable"]
 
-LAST = "last"
-"""The name under which the last stages that let spans through are compared, whatever they are."""
+CONTEXT = "context"
+"""What the generators were given, whichever stages it came from."""
 
 FIGURES = ("iou", "precision", "recall", "tokens", "seconds")
 
@@ -42,7 +42,7 @@ class Difference:
 
 
 def compare_runs(one: Run, other: Run, a: RunScores, b: RunScores) -> list[Difference]:
-    """Every figure of every stage that both runs have, and of their last stages.
+    """Every figure of every stage that both runs have, and of what their generators were given.
 
     Both runs' questions are resampled together, so the interval is of the paired difference.
 
@@ -51,8 +51,9 @@ def compare_runs(one: Run, other: Run, a: RunScores, b: RunScores) -> list[Diffe
     """
     require_comparable(one, other)
     pairs = [(stage, a.stages[stage], b.stages[stage]) for stage in a.stages if stage in b.stages]
-    if list(a.stages)[-1:] != list(b.stages)[-1:] and a.stages and b.stages:
-        pairs.append((LAST, a.stages[list(a.stages)[-1]], b.stages[list(b.stages)[-1]]))
+    given = one.context_stage, other.context_stage
+    if given[0] != given[1] and all(given):
+        pairs.append((CONTEXT, a.stages[given[0]], b.stages[given[1]]))
     return [difference for pair in pairs for difference in _differences(*pair)]
 
 

@@ -144,6 +144,22 @@ class Run:
         names = (stage.stage for each in self.questions for stage in each.stages)
         return tuple(dict.fromkeys(names))
 
+    @cached_property
+    def narrowing(self) -> tuple[str, ...]:
+        """Those of the stages that let spans through; the others write."""
+        writing = {s.stage for each in self.questions for s in each.stages if s.spans is None}
+        return tuple(stage for stage in self.stages if stage not in writing)
+
+    @property
+    def context_stage(self) -> str:
+        """The stage whose spans the generator was given; "" where there are none."""
+        given = ""
+        for stage in self.stages:
+            if stage not in self.narrowing:
+                break
+            given = stage
+        return given
+
     def require_texts(self, texts: Texts) -> None:
         """Refuse texts that the run was not made on.
 
@@ -163,7 +179,7 @@ class Run:
         part = path.with_name(f"{path.name}.part")
         with part.open("w", encoding="utf-8", newline="\n") as stream:
             for line in self._lines():
-                stream.write(line.model_dump_json(exclude_none=True) + "\n")
+                stream.write(line.model_dump_json(exclude_unset=True) + "\n")
         os.replace(part, path)
 
     def _lines(self) -> Iterator[_Line]:

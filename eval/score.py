@@ -141,9 +141,7 @@ def score_run(
     measured = ChunkMap(ruler.measure(run.chunks)) if ruler else None
     asked = [each for each in run.questions if each.question.references]
     stages = {
-        name: _stage_scores(asked, name, chunks, ruler, measured, compat)
-        for name in run.stages
-        if not _writes(asked, name)
+        name: _stage_scores(asked, name, chunks, ruler, measured, compat) for name in run.narrowing
     }
     corpora = sorted({each.question.corpus for each in asked})
     members = {
@@ -169,11 +167,6 @@ def score_run(
             if any(each.stage(name).degraded for each in run.questions)
         },
     )
-
-
-def _writes(records: Sequence[QuestionRecord], stage: str) -> bool:
-    """Whether a stage lets no spans through."""
-    return any(each.stage(stage).spans is None for each in records)
 
 
 def _stage_scores(

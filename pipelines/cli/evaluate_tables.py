@@ -35,7 +35,7 @@ def print_run(console: Console, run: Run, scores: RunScores, path: Path) -> None
     )
     console.print()
     console.print(_stage_table(scores))
-    console.print("percent, 95 % intervals; per character, tokens are a question's mean")
+    console.print("percent with 95 % intervals, per character; tokens and ms are means of a question")
     _print_corpora(console, scores)
     for title, group in (
         ("ranking", scores.ranking),
@@ -115,6 +115,9 @@ def _stage_table(scores: RunScores) -> Table:
             f"{stage.means['tokens']:,.0f}",
             f"{stage.means['seconds'] * 1000:,.1f}",
         )
+        if "token_iou" in stage.means:
+            per_token = (f"{stage.means[f'token_{each}'] * 100:.1f}" for each in _TITLES)
+            table.add_row("  per token", *per_token, "", "", style="dim")
     return table
 
 
