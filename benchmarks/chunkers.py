@@ -59,9 +59,7 @@ def rulers(counter: TokenCounter) -> tuple[Ruler, Ruler]:
     encoding = _cl100k()
     return (
         Ruler("cl100k", lambda texts: [len(encoding.encode_ordinary(each)) for each in texts]),
-        Ruler(
-            counter.name, lambda texts: [count + special for count in counter.count_all(texts)]
-        ),
+        Ruler(counter.name, lambda texts: [count + special for count in counter.count_all(texts)]),
     )
 
 

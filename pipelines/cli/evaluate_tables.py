@@ -20,7 +20,7 @@ _TITLES = {
     "iou": "IoU",
     "precision": "precision",
     "recall": "recall",
-    "precision_omega": "precision-omega",
+    "precision_omega": "P-omega",
 }
 _PERCENT = frozenset(_TITLES)
 
@@ -98,9 +98,10 @@ def print_differences(console: Console, payload: Mapping[str, Any]) -> None:
             _figure(each["figure"], each["difference"], sign=True),
             f"{_figure(each['figure'], low, sign=True)} to "
             f"{_figure(each['figure'], high, sign=True)}",
-            "real" if each["real"] else "could be chance",
+            "real" if each["real"] else "unclear",
         )
     console.print(table)
+    console.print("real: the 95 % interval of the paired difference leaves out nought")
 
 
 def _stage_table(scores: RunScores) -> Table:
@@ -144,7 +145,7 @@ def _print_corpora(console: Console, scores: RunScores) -> None:
 
 
 def _with_interval(value: float, interval: Interval) -> str:
-    return f"{value * 100:.1f} ({interval.low * 100:.1f}-{interval.high * 100:.1f})"
+    return f"{value * 100:.1f}\n{interval.low * 100:.1f}-{interval.high * 100:.1f}"
 
 
 def _line(scores: Scores) -> str:
