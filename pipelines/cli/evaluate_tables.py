@@ -35,7 +35,7 @@ def print_run(console: Console, run: Run, scores: RunScores, path: Path) -> None
     )
     console.print()
     console.print(_stage_table(scores))
-    console.print("percent with 95 % intervals, per character; tokens and ms are means of a question")
+    console.print("percent, 95 % intervals, per character; tokens and ms are means of a question")
     _print_corpora(console, scores)
     for title, group in (
         ("ranking", scores.ranking),
