@@ -1,0 +1,59 @@
+"""From a name to a method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rag.attribution.adjoint import Adjoint
+from rag.attribution.base import Attributor
+from rag.attribution.controls import Lexical, Random
+from rag.attribution.decompx import BIASES, READOUTS, DecompX
+from rag.attribution.encoder import FrozenEncoder
+from rag.attribution.globenc import GlobEnc
+from rag.attribution.sensitivity import Sensitivity
+from rag.errors import UsageError
+
+__all__ = ["METHODS", "load_attributor"]
+
+METHODS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
+    "globenc": (GlobEnc, ("cls_row", "mean_rows")),
+    "decompx": (DecompX, READOUTS),
+    "adjoint": (Adjoint, ("meanpool_dot_query", "meanpool_dot_self", "cls_dot_query")),
+    "sensitivity": (Sensitivity, ()),
+    "random": (Random, ()),
+    "lexical": (Lexical, ()),
+}
+"""Name to what makes the method, and the readouts it knows."""
+
+
+def load_attributor(
+    method: str, encoder: FrozenEncoder, *, bias: str | None = None, readout: str | None = None
+) -> Attributor:
+    """The method of that name.
+
+    Args:
+        method: one of METHODS.
+        encoder: the model whose view of a text is explained.
+        bias: of decompx: absdot (default), biastoken or none.
+        readout: one that the method knows; by default its own choice.
+
+    Raises:
+        UsageError: there is no such method, or it knows no such bias or readout.
+    """
+    if method not in METHODS:
+        raise UsageError(f"no attribution method {method}", hint=f"one of {', '.join(METHODS)}")
+    make, readouts = METHODS[method]
+    options: dict[str, str] = {}
+    if readout is not None:
+        if readout not in readouts:
+            known = f"one of {', '.join(readouts)}" if readouts else "leave --readout out"
+            raise UsageError(f"{method} knows no readout {readout}", hint=known)
+        options["readout"] = readout
+    if bias is not None:
+        if method != "decompx" or bias not in BIASES:
+            known = f"one of {', '.join(BIASES)}" if method == "decompx" else "leave --bias out"
+            raise UsageError(f"{method} knows no bias {bias}", hint=known)
+        options["bias"] = bias
+    attributor: Attributor = make(encoder, **options)
+    return attributor
