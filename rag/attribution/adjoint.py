@@ -44,10 +44,16 @@ class Adjoint:
             By default the first with a query and the last without one.
     """
 
+    name = "adjoint"
+    bias = None
+
     def __init__(self, encoder: FrozenEncoder, readout: Readout | None = None) -> None:
         self._encoder = encoder
         self._readout = readout
-        self.name = f"adjoint:{readout}" if readout else "adjoint"
+
+    def readout(self, query: str | None = None) -> Readout:
+        """As chosen, or by whether there is a query."""
+        return self._readout or ("meanpool_dot_self" if query is None else "meanpool_dot_query")
 
     def scores(
         self,
@@ -57,7 +63,7 @@ class Adjoint:
         pairs: Sequence[str] | None = None,
     ) -> list[TokenScores]:
         """Score each text by its tokens' shares."""
-        readout = self._readout or ("meanpool_dot_query" if query else "meanpool_dot_self")
+        readout = self.readout(query)
         if readout == "meanpool_dot_self":
             if query is not None:
                 raise UsageError(

@@ -36,7 +36,14 @@ class Attributor(Protocol):
 
     @property
     def name(self) -> str:
-        """The method, and what of it can be chosen."""
+        """The method."""
+
+    @property
+    def bias(self) -> str | None:
+        """Where it puts biases; None where there is no choice."""
+
+    def readout(self, query: str | None = None) -> str | None:
+        """What it makes of contributions, with or without a query; None where nothing."""
 
     def scores(
         self,

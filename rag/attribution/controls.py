@@ -18,10 +18,15 @@ __all__ = ["Lexical", "Random"]
 class Random:
     """Scores that mean nothing: the same for the same text and seed, uniform in [0, 1)."""
 
+    name = "random"
+    bias = None
+
     def __init__(self, encoder: FrozenEncoder, *, seed: int = 0) -> None:
         self._encoder = encoder
         self._seed = seed
-        self.name = f"random:{seed}"
+
+    def readout(self, query: str | None = None) -> None:
+        """None to choose."""
 
     def scores(
         self,
@@ -47,9 +52,13 @@ class Lexical:
     """
 
     name = "lexical"
+    bias = None
 
     def __init__(self, encoder: FrozenEncoder) -> None:
         self._encoder = encoder
+
+    def readout(self, query: str | None = None) -> None:
+        """None to choose."""
 
     def scores(
         self,

@@ -67,13 +67,18 @@ class DecompX:
             By default shares of the query with one, else `meanpool_norm`.
     """
 
+    name = "decompx"
+
     def __init__(
         self, encoder: FrozenEncoder, bias: Bias = "absdot", readout: Readout | None = None
     ) -> None:
         self._encoder = encoder
-        self._bias: Bias = bias
+        self.bias: Bias = bias
         self._readout = readout
-        self.name = f"decompx:{bias}:{readout}" if readout else f"decompx:{bias}"
+
+    def readout(self, query: str | None = None) -> Readout:
+        """As chosen, or by whether there is a query."""
+        return self._readout or ("meanpool_norm" if query is None else "meanpool_dot_query")
 
     def scores(
         self,
@@ -83,7 +88,7 @@ class DecompX:
         pairs: Sequence[str] | None = None,
     ) -> list[TokenScores]:
         """Score each text by what is made of its tokens' parts."""
-        readout: Readout = self._readout or ("meanpool_dot_query" if query else "meanpool_norm")
+        readout = self.readout(query)
         if readout.endswith("_query") != (query is not None):
             raise UsageError(
                 f"{readout} {'needs a' if query is None else 'knows no'} query",
@@ -95,7 +100,7 @@ class DecompX:
             import torch
 
             rows = [
-                _read(decompose(self._encoder, each, self._bias), readout, target) for each in batch
+                _read(decompose(self._encoder, each, self.bias), readout, target) for each in batch
             ]
             return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
 

@@ -37,11 +37,17 @@ class GlobEnc:
             the mean over all positions.
     """
 
+    name = "globenc"
+    bias = None
+
     def __init__(self, encoder: FrozenEncoder, readout: Readout = "cls_row") -> None:
         self._encoder = encoder
         self._readout = readout
         self._folded: list[torch.Tensor] | None = None
-        self.name = f"globenc:{readout}"
+
+    def readout(self, query: str | None = None) -> str:
+        """As chosen."""
+        return self._readout
 
     def scores(
         self,

@@ -37,11 +37,16 @@ class Sensitivity:
         seed: of the directions; they are the same for every text.
     """
 
+    name = "sensitivity"
+    bias = None
+
     def __init__(self, encoder: FrozenEncoder, *, directions: int = 4, seed: int = 0) -> None:
         self._encoder = encoder
         self._directions = directions
         self._seed = seed
-        self.name = f"sensitivity:{directions}"
+
+    def readout(self, query: str | None = None) -> None:
+        """None to choose."""
 
     def scores(
         self,
