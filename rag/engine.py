@@ -6,19 +6,21 @@ import logging
 import re
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+from rag.attribution import encoder_of, load_attributor
 from rag.generation.base import Generation, Generator
 from rag.grounding.citations import resolve_citations
 from rag.index import Index
 from rag.ledger import Entry, TokenLedger
-from rag.pruning.select import SelectSentences
+from rag.pruning import FrugalPrompt, SelectSentences
 from rag.spans import SpanSet
 from rag.stages import Stage
 from rag.store import Condition
 from rag.tokens import TokenCounter
-from rag.types import Answer, Context, Passage
+from rag.types import Answer, Context, Passage, Remark
 
-__all__ = ["ABSTENTION", "QueryEngine"]
+__all__ = ["ABSTENTION", "QueryEngine", "default_stages"]
 
 ABSTENTION = "The documents do not hold an answer to this question"
 # What the prompt tells a model to write, and how small ones write it.
@@ -33,7 +35,7 @@ class QueryEngine:
     Args:
         index: an open index.
         generator: who writes the answer.
-        stages: what narrows the context, in order; by default sentence selection.
+        stages: what narrows the context, in order; by default those of the settings.
     """
 
     def __init__(
@@ -41,13 +43,8 @@ class QueryEngine:
     ) -> None:
         self._index = index
         self._generator = generator
-        selection = index.settings.selection
-        self._min_evidence = selection.min_evidence
-        self._stages: Sequence[Stage] = (
-            (SelectSentences(index.embedder, index.lexical, selection),)
-            if stages is None
-            else stages
-        )
+        self._min_evidence = index.settings.selection.min_evidence
+        self._stages = default_stages(index, generator) if stages is None else stages
 
     def query(
         self,
@@ -103,9 +100,18 @@ class QueryEngine:
             logger.warning("stage %s failed, going on without it", stage.name, exc_info=True)
             degraded = f"{type(error).__name__}: {error}".splitlines()[0]
             narrowed, tokens_out = context, tokens_in
-        seconds = time.perf_counter() - began
-        ledger.add(Entry(stage.name, tokens_in, tokens_out, seconds=seconds, degraded=degraded))
-        return narrowed
+        ledger.add(
+            Entry(
+                stage.name,
+                tokens_in,
+                tokens_out,
+                seconds=time.perf_counter() - began,
+                degraded=degraded,
+                note=narrowed.remark.note,
+                overruled=narrowed.remark.overruled,
+            )
+        )
+        return replace(narrowed, remark=Remark())
 
     def _no_evidence(self, context: Context) -> str:
         if not context.passages:
@@ -147,5 +153,16 @@ class QueryEngine:
         )
 
 
+def default_stages(index: Index, generator: Generator) -> list[Stage]:
+    """The stages that the settings ask for, in order."""
+    settings = index.settings
+    stages: list[Stage] = [SelectSentences(index.embedder, index.lexical, settings.selection)]
+    if settings.pruning.mode != "off":
+        attributor = load_attributor(settings.pruning.method, encoder_of(index.embedder))
+        counter = index.embedder.counter
+        stages.append(FrugalPrompt(attributor, settings.pruning, counter, generator.reading_speed))
+    return stages
+
+
 def _tokens(context: Context, counter: TokenCounter) -> int:
-    return sum(counter.count(piece) for passage in context.passages for piece in passage.pieces)
+    return sum(counter.count_all([piece for each in context.passages for piece in each.pieces]))

@@ -10,7 +10,11 @@ __all__ = ["Entry", "TokenLedger"]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One stage of one query. `degraded` says why an optional stage was passed over, or is ""."""
+    """One stage of one query.
+
+    `degraded` says why an optional stage was passed over, or is ""; `note` is what a stage says of
+    itself, and `overruled` how many units of text only protection kept.
+    """
 
     stage: str
     tokens_in: int = 0
@@ -19,6 +23,8 @@ class Entry:
     llm_tokens: int = 0
     seconds: float = 0.0
     degraded: str = ""
+    note: str = ""
+    overruled: int = 0
 
 
 @dataclass(slots=True)

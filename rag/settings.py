@@ -34,6 +34,7 @@ __all__ = [
     "LexicalSettings",
     "LoadedSettings",
     "ModelsSettings",
+    "PruningSettings",
     "RetrievalSettings",
     "SelectionSettings",
     "Settings",
@@ -153,6 +154,22 @@ class SelectionSettings(_Group):
     )
 
 
+class PruningSettings(_Group):
+    """How the words of the context are thinned out, after selection (FrugalPrompt)."""
+
+    mode: Literal["off", "auto", "on"] = Field("off", description="auto: only where it pays")
+    method: Literal["adjoint", "globenc", "decompx", "sensitivity", "lexical", "random"] = "adjoint"
+    granularity: Literal["token", "word", "clause"] = "word"
+    retention: float = Field(0.8, gt=0, le=1, description="share of words (or clauses) kept")
+    mass: float = Field(
+        0.0, ge=0, le=1, description="share of the score kept; where set, in place of retention"
+    )
+    profile: Literal["general", "finance", "biomedical", "cyber", "none"] = Field(
+        "general", description="what is never dropped: numbers, negations, names of the domain"
+    )
+    min_tokens: int = Field(64, ge=0, description="auto leaves shorter contexts alone")
+
+
 class GenerationSettings(_Group):
     """Who writes the answer."""
 
@@ -166,6 +183,9 @@ class GenerationSettings(_Group):
     max_tokens: int = Field(256, ge=1, description="tokens of an answer")
     temperature: float = Field(0.0, ge=0, le=2)
     timeout: float = Field(120.0, gt=0, description="seconds to wait for an answer")
+    reading_speed: float = Field(
+        0.0, ge=0, description="prompt tokens a second; tells whether pruning pays. 0: not known"
+    )
 
     @model_validator(mode="after")
     def _endpoint_is_named(self) -> GenerationSettings:
@@ -211,6 +231,7 @@ class Settings(BaseSettings):
     lexical: LexicalSettings = LexicalSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     selection: SelectionSettings = SelectionSettings()
+    pruning: PruningSettings = PruningSettings()
     generation: GenerationSettings = GenerationSettings()
     ingest: IngestSettings = IngestSettings()
     models: ModelsSettings = ModelsSettings()

@@ -25,6 +25,7 @@ __all__ = [
     "Document",
     "Passage",
     "Place",
+    "Remark",
     "ScoredChunk",
     "Section",
 ]
@@ -202,12 +203,25 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
+class Remark:
+    """What a stage has to say of its work; the ledger keeps it.
+
+    `overruled` counts units of text that only protection kept.
+    """
+
+    note: str = ""
+    overruled: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """The passages before the generator, best first, and whether they hold evidence at all."""
 
     passages: tuple[Passage, ...] = ()
     evidence: float | None = None
     """The strongest evidence seen for the question; None where nobody judged it."""
+    remark: Remark = Remark()
+    """Of the stage that made this context."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from pipelines.cli.run import Run, command
-from rag.errors import ConfigError, UsageError
+from rag.errors import UsageError
 
 __all__ = ["register"]
 
@@ -41,22 +41,14 @@ def attribute(
     ] = None,
 ) -> None:
     """Score every token of a text by what it contributes to the embedder's view of it."""
-    from rag.attribution import load_attributor
-    from rag.attribution.encoder import FrozenEncoder
-    from rag.embedding.dense import SentenceTransformerEmbedder
+    from rag.attribution import encoder_of, load_attributor
     from rag.embedding.registry import load_embedder
 
     text = sys.stdin.read() if text == "-" else text
     given = f"{text}{pair or ''}{query or ''}"
     if any("\ud800" <= letter <= "\udfff" for letter in given):
         raise UsageError("the text is not UTF-8", hint="check the terminal's encoding")
-    embedder = load_embedder(run.settings.embedding, offline=run.settings.offline)
-    if not isinstance(embedder, SentenceTransformerEmbedder):
-        raise ConfigError(
-            f"attribution needs to see inside the embedder, and {embedder.name} is not a local one",
-            hint="set embedding.kind to bundled or sentence_transformers",
-        )
-    encoder = FrozenEncoder(embedder.folder, name=embedder.name, device=embedder.device)
+    encoder = encoder_of(load_embedder(run.settings.embedding, offline=run.settings.offline))
     attributor = load_attributor(method, encoder, bias=bias, readout=readout)
     (found,) = attributor.scores([text], query=query, pairs=None if pair is None else [pair])
     payload: dict[str, Any] = {

@@ -9,14 +9,18 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from pipelines.cli.run import Run, command
 from rag.errors import UsageError
-from rag.types import Answer, Chunk, Citation, Place
+from rag.ledger import Entry
+from rag.spans import SpanSet
+from rag.types import Answer, Chunk, Citation, Passage, Place
 
 __all__ = ["answer_to_json", "print_answer", "register"]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROL_BUT_LINES = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 Question = Annotated[str, typer.Argument(metavar="TEXT", help="The question; - reads stdin.")]
 TopK = Annotated[int | None, typer.Option("--top-k", min=1, max=1000, help="Chunks to retrieve.")]
@@ -37,6 +41,9 @@ def query(
     text: Question,
     top_k: TopK = None,
     filters: Filters = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show what was kept and what was left out.")
+    ] = False,
     fail_on_abstain: Annotated[
         bool, typer.Option("--fail-on-abstain", help="Exit 8 where there is no answer.")
     ] = False,
@@ -49,7 +56,16 @@ def query(
     conditions = [parse_condition(each) for each in filters or []]
     with open_engine(run.settings) as engine:
         answer = engine.query(question, top_k=top_k, conditions=conditions)
-    run.show(answer_to_json(answer), lambda console: print_answer(console, answer))
+    payload = answer_to_json(answer)
+    if explain:
+        payload["passages"] = [_passage_to_json(each) for each in answer.context.passages]
+
+    def human(console: Console) -> None:
+        print_answer(console, answer)
+        if explain:
+            _print_passages(console, answer)
+
+    run.show(payload, human)
     run.exit_code = 8 if answer.abstained and fail_on_abstain else 0
 
 
@@ -117,6 +133,8 @@ def answer_to_json(answer: Answer) -> dict[str, Any]:
                 "llm_tokens": entry.llm_tokens,
                 "seconds": round(entry.seconds, 6),
                 "degraded": entry.degraded,
+                "note": entry.note,
+                "overruled": entry.overruled,
             }
             for entry in answer.ledger
         ],
@@ -137,6 +155,33 @@ def _citation_to_json(citation: Citation) -> dict[str, Any]:
         "doc_id": citation.doc_id,
         "revision": citation.revision,
     }
+
+
+def _passage_to_json(passage: Passage) -> dict[str, Any]:
+    """A passage whole, and the spans of it that the generator was given."""
+    chunk = passage.chunk
+    return {
+        "doc": chunk.name,
+        "start": chunk.span.start,
+        "end": chunk.span.end,
+        "text": chunk.text,
+        "kept": [{"start": span.start, "end": span.end} for span in passage.kept],
+        "score": passage.score,
+    }
+
+
+def _print_passages(console: Console, answer: Answer) -> None:
+    """Each passage in full: kept text plain, the rest dim."""
+    for number, passage in enumerate(answer.context.passages, start=1):
+        chunk = passage.chunk
+        console.print()
+        console.print(f"S{number} {_where(chunk, chunk.place_at(chunk.span.start))}", style="bold")
+        shown = Text()
+        dropped = SpanSet([chunk.span]) - passage.kept
+        marked = [(span, "") for span in passage.kept] + [(span, "dim strike") for span in dropped]
+        for span, style in sorted(marked):
+            shown.append(_CONTROL_BUT_LINES.sub("", chunk.slice(span)), style=style)
+        console.print(shown)
 
 
 def print_answer(console: Console, answer: Answer) -> None:
@@ -168,6 +213,16 @@ def _where(it: Chunk | Citation, place: Place) -> str:
     return _plain(", ".join(part for part in (source, page, place.section) if part))
 
 
+def _remark(entry: Entry) -> str:
+    """What the ledger has to say beside the figures of a stage."""
+    remarks = (
+        f"degraded: {entry.degraded}" if entry.degraded else "",
+        entry.note,
+        f"{entry.overruled} kept by protection" if entry.overruled else "",
+    )
+    return "; ".join(filter(None, remarks))
+
+
 def _ledger_table(answer: Answer) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("stage")
@@ -182,6 +237,6 @@ def _ledger_table(answer: Answer) -> Table:
             f"{entry.llm_calls}",
             f"{entry.llm_tokens:,}",
             f"{entry.seconds:.3f}",
-            f"degraded: {entry.degraded}" if entry.degraded else "",
+            _remark(entry),
         )
     return table

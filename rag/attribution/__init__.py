@@ -7,6 +7,6 @@ what remains of the network is linear in its inputs.
 """
 
 from rag.attribution.base import Attributor, TokenScores
-from rag.attribution.registry import METHODS, load_attributor
+from rag.attribution.registry import METHODS, encoder_of, load_attributor
 
-__all__ = ["METHODS", "Attributor", "TokenScores", "load_attributor"]
+__all__ = ["METHODS", "Attributor", "TokenScores", "encoder_of", "load_attributor"]

@@ -45,6 +45,7 @@ class Adjoint:
     """
 
     name = "adjoint"
+    query_aware = True
     bias = None
 
     def __init__(self, encoder: FrozenEncoder, readout: Readout | None = None) -> None:

@@ -39,6 +39,10 @@ class Attributor(Protocol):
         """The method."""
 
     @property
+    def query_aware(self) -> bool:
+        """Whether a query changes its scores."""
+
+    @property
     def bias(self) -> str | None:
         """Where it puts biases; None where there is no choice."""
 

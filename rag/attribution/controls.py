@@ -19,6 +19,7 @@ class Random:
     """Scores that mean nothing: the same for the same text and seed, uniform in [0, 1)."""
 
     name = "random"
+    query_aware = False
     bias = None
 
     def __init__(self, encoder: FrozenEncoder, *, seed: int = 0) -> None:
@@ -52,6 +53,7 @@ class Lexical:
     """
 
     name = "lexical"
+    query_aware = True
     bias = None
 
     def __init__(self, encoder: FrozenEncoder) -> None:

@@ -30,7 +30,7 @@ from rag.errors import UsageError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["BIASES", "READOUTS", "DecompX", "decompose"]
+__all__ = ["BIASES", "READOUTS", "DecompX", "Parts", "decompose"]
 
 Bias = Literal["absdot", "biastoken", "none"]
 Readout = Literal[
@@ -68,6 +68,7 @@ class DecompX:
     """
 
     name = "decompx"
+    query_aware = True
 
     def __init__(
         self, encoder: FrozenEncoder, bias: Bias = "absdot", readout: Readout | None = None

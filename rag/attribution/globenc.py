@@ -23,7 +23,7 @@ from rag.errors import UsageError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["GlobEnc"]
+__all__ = ["GlobEnc", "layer_norms"]
 
 Readout = Literal["cls_row", "mean_rows"]
 
@@ -38,6 +38,7 @@ class GlobEnc:
     """
 
     name = "globenc"
+    query_aware = False
     bias = None
 
     def __init__(self, encoder: FrozenEncoder, readout: Readout = "cls_row") -> None:

@@ -12,9 +12,11 @@ from rag.attribution.decompx import BIASES, READOUTS, DecompX
 from rag.attribution.encoder import FrozenEncoder
 from rag.attribution.globenc import GlobEnc
 from rag.attribution.sensitivity import Sensitivity
-from rag.errors import UsageError
+from rag.embedding.base import Embedder
+from rag.embedding.dense import SentenceTransformerEmbedder
+from rag.errors import ConfigError, UsageError
 
-__all__ = ["METHODS", "load_attributor"]
+__all__ = ["METHODS", "encoder_of", "load_attributor"]
 
 METHODS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "globenc": (GlobEnc, ("cls_row", "mean_rows")),
@@ -25,6 +27,20 @@ METHODS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "lexical": (Lexical, ()),
 }
 """Name to what makes the method, and the readouts it knows."""
+
+
+def encoder_of(embedder: Embedder) -> FrozenEncoder:
+    """The encoder inside an embedder, in float32.
+
+    Raises:
+        ConfigError: the embedder is no local model, so nobody can look inside.
+    """
+    if not isinstance(embedder, SentenceTransformerEmbedder):
+        raise ConfigError(
+            f"attribution looks inside the embedder, and {embedder.name} is not a local one",
+            hint="set embedding.kind to bundled or sentence_transformers",
+        )
+    return FrozenEncoder(embedder.folder, name=embedder.name, device=embedder.device)
 
 
 def load_attributor(

@@ -38,6 +38,7 @@ class Sensitivity:
     """
 
     name = "sensitivity"
+    query_aware = True
     bias = None
 
     def __init__(self, encoder: FrozenEncoder, *, directions: int = 4, seed: int = 0) -> None:

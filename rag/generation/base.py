@@ -30,6 +30,10 @@ class Generator(Protocol):
     def name(self) -> str:
         """As reports show it."""
 
+    @property
+    def reading_speed(self) -> float:
+        """Prompt tokens a second; infinite where there is no prompt, 0 where it is not known."""
+
     def generate(self, question: str, context: Context) -> Generation:
         """Answer the question from the context alone.
 

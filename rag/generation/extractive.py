@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from rag.generation.base import Generation
+from rag.pruning.render import readable
 from rag.types import Context
 
 __all__ = ["ExtractiveGenerator"]
@@ -20,6 +21,7 @@ class ExtractiveGenerator:
     """
 
     name = "extractive"
+    reading_speed = float("inf")
 
     def generate(self, question: str, context: Context) -> Generation:
         """One line a kept stretch, and after it its mark."""
@@ -27,6 +29,6 @@ class ExtractiveGenerator:
         lines = (
             f"{_MARK.sub('⟦', ' '.join(piece.split()))} [S{number}]"
             for number, passage in enumerate(context.passages, start=1)
-            for piece in passage.pieces
+            for piece in map(passage.chunk.slice, readable(passage))
         )
         return Generation("\n".join(lines))

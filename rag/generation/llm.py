@@ -28,17 +28,25 @@ class LlmGenerator:
         llm: the model.
         counter: measures the prompt; the model's own tokenizer need not be known.
         max_tokens: what is kept free for the answer.
+        reading_speed: prompt tokens a second; 0 where it is not known.
         few_shot: complete a prompt with two worked examples instead of chatting. A base model
             and a very small chat model need it (SmolLM2-135M: token F1 .30 against .15).
     """
 
     def __init__(
-        self, llm: LLM, counter: TokenCounter, *, max_tokens: int, few_shot: bool = False
+        self,
+        llm: LLM,
+        counter: TokenCounter,
+        *,
+        max_tokens: int,
+        few_shot: bool = False,
+        reading_speed: float = 0.0,
     ) -> None:
         self._llm = llm
         self._counter = counter
         self._max_tokens = max_tokens
         self._few_shot = few_shot
+        self.reading_speed = reading_speed
 
     @property
     def name(self) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+from rag.pruning.render import render
 from rag.types import Context, Passage
 
 __all__ = ["INSTRUCTIONS", "render_completion", "render_context", "render_question"]
@@ -56,8 +57,8 @@ def render_question(question: str, context: Context) -> str:
 
 def render_completion(question: str, context: Context) -> str:
     """A prompt to complete, after two worked examples: for models too small to follow orders."""
-    pieces = [piece for passage in context.passages for piece in passage.pieces]
-    text, asked = (_defused(_on_one_line(each)) for each in (" ".join(pieces), question))
+    whole = " ".join(map(render, context.passages))
+    text, asked = (_defused(_on_one_line(each)) for each in (whole, question))
     return f"{_EXAMPLES}Text: {text}\nQuestion: {asked}\nAnswer:"
 
 
@@ -66,7 +67,7 @@ def _render(number: int, passage: Passage) -> str:
     place = passage.chunk.place_at(first.start if first else passage.chunk.span.start)
     where = [passage.chunk.name, f"page {place.page}" if place.page else "", place.section]
     head = _defused(_on_one_line(", ".join(part for part in where if part))).replace('"', "'")
-    body = _defused(" … ".join(passage.pieces))
+    body = _defused(render(passage))
     return f'<source id="S{number}" from="{head}">\n{body}\n</source>'
 
 

@@ -59,4 +59,10 @@ def load_generator(
         from rag.generation.server import load_server
 
         llm = load_server(settings)
-    return LlmGenerator(llm, counter, max_tokens=settings.max_tokens, few_shot=few_shot)
+    return LlmGenerator(
+        llm,
+        counter,
+        max_tokens=settings.max_tokens,
+        few_shot=few_shot,
+        reading_speed=settings.reading_speed,
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
+from rag.pruning.render import readable
 from rag.sentences import sentence_spans
 from rag.spans import Span
 from rag.types import Citation, Context, Passage
@@ -127,11 +128,11 @@ def _quote(words: set[str], passage: Passage) -> tuple[Span | None, float]:
     """The sentences of the passage that share most words with the claim, and the share.
 
     One sentence where one says it all; its neighbours are added where they say more, never
-    across what was not kept.
+    across a sentence that was not kept.
     """
     best: tuple[float, Span | None] = (0.0, None)
     start = passage.chunk.span.start
-    for kept in passage.kept if words else ():
+    for kept in readable(passage) if words else ():
         sentences = [
             span.shift(start) for span in sentence_spans(passage.chunk.text, kept.shift(-start))
         ]

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from rag.grounding import resolve_citations
 from rag.grounding.citations import Resolved
+from rag.pruning.render import readable
 from rag.spans import Span, SpanSet
 from rag.types import Chunk, Context, Document, Passage, Section
 
@@ -70,7 +71,7 @@ def assert_sound(resolved: Resolved, context: Context, documents: dict[str, Docu
         )
         assert any(
             all(
-                at in each.kept or of.text[at].isspace()
+                at in readable(each) or of.text[at].isspace()
                 for at in range(citation.span.start, citation.span.end)
             )
             for each in context.passages
