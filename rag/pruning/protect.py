@@ -29,7 +29,7 @@ _UNIT = (
 
 _PATTERNS: Mapping[str, re.Pattern[str]] = {
     "number": re.compile(
-        rf"(?:(?:USD|EUR|GBP|JPY|CHF|US)\s?)?[$€£¥]?\s?(?<![\w.])[-+−±~≈<>≤≥]?\(?\d[\d,.'/:]*\d?\)?"  # noqa: RUF001
+        rf"(?:(?:USD|EUR|GBP|JPY|CHF|US)\s?)?[$€£¥]?\s?(?<![\w.])[-+−±~≈<>≤≥]?\(?(?:\.(?=\d))?\d[\d,.'/:]*\d?\)?"  # noqa: RUF001
         rf"(?:[-–]?\s?{_UNIT}(?![A-Za-z]))?",  # noqa: RUF001
     ),
     "date": re.compile(
@@ -39,14 +39,14 @@ _PATTERNS: Mapping[str, re.Pattern[str]] = {
         r"\b(?:19|20)\d{2}s?\b"
     ),
     "identifier": re.compile(
-        r"https?://\S+|\bhxxps?(?:://|\[:\]//)\S+|[\w.+-]+(?:@|\[@\])[\w-]+(?:(?:\.|\[\.\])[\w-]+)+|"
+        r"https?://\S+|\bhxxps?(?:://|\[:\]//)\S+|\b[\w.+-]{1,64}(?:@|\[@\])[\w-]{1,63}(?:(?:\.|\[\.\])[\w-]{1,63}){1,8}|"
         r"\bCVE-\d{4}-\d{4,}\b|\bCWE-\d+\b|\bT[AS]?\d{4}(?:\.\d{3})?\b|\bMS\d{2}-\d{3}\b|"
         r"\b[0-9a-fA-F]{32,128}\b|"
-        r"\b\d{1,3}(?:(?:\.|\[\.\])\d{1,3}){3}(?:[:/]\d+)?\b|\b(?:[0-9a-fA-F]{1,4}:){3,}[0-9a-fA-F:]+|"
-        r"\b[\w-]+(?:(?:\[\.\]|\.)[\w-]+)*\[\.\][A-Za-z]{2,}\b|"
-        r"\b[\w-]+(?:\.[\w-]+)*\.(?:com|net|org|io|gov|edu|info|biz|ru|cn|exe|dll|sh|py|js|ps1|bat|"
+        r"\b\d{1,3}(?:(?:\.|\[\.\])\d{1,3}){3}(?:[:/]\d+)?\b|\b(?:[0-9a-fA-F]{1,4}:){3,7}[0-9a-fA-F:]{1,39}|"
+        r"\b[\w-]{1,63}(?:(?:\[\.\]|\.)[\w-]{1,63}){0,8}\[\.\][A-Za-z]{2,24}\b|"
+        r"\b[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}\.(?:com|net|org|io|gov|edu|info|biz|ru|cn|exe|dll|sh|py|js|ps1|bat|"
         r"zip|docx?|xlsx?|pdf|example)\b|"
-        r"(?:[A-Za-z]:)?(?:[\\/][\w.$%{}~-]+){2,}|\bHK(?:LM|CU|CR)\\\S+|"
+        r"(?:[A-Za-z]:)?(?:[\\/][\w.$%{}~-]{1,255}){2,64}|\bHK(?:LM|CU|CR)\\\S+|"
         r"\b10\.\d{4,}/\S+|\b(?:PMID|PMC|NCT|ISIN|CUSIP|DOI|RFC|ISO|IEC|ASC|IFRS|GAAP|ASU)"
         r"[:\s-]?[\d.-]*\d\b"
     ),
@@ -59,7 +59,7 @@ _PATTERNS: Mapping[str, re.Pattern[str]] = {
         r"\$[A-Z]{1,5}\b|\b(?:NYSE|NASDAQ|Nasdaq|AMEX|LSE|TSX|HKEX|ASX)\s*:\s*[A-Z.]{1,6}\b"
     ),
     "gene": re.compile(
-        r"\b(?=\w*[A-Z])(?=\w*\d)[A-Za-z]+[\w-]*\d[\w-]*\b|\b[A-Z]{2,}-(?:[A-Za-z]+|\d+\w*)\b|"
+        r"\b(?=\w{0,24}[A-Z])(?=\w{0,24}\d)[A-Za-z]{1,24}[\w-]{0,24}\d[\w-]{0,24}\b|\b[A-Z]{2,12}-(?:[A-Za-z]{1,24}|\d{1,12}\w{0,24})\b|"
         r"\b[a-zα-ω]{1,2}\d{1,3}[A-Z]?\b|\b(?:rs|chr)\d+\b|\b[cp]\.[\w>*+-]+"  # noqa: RUF001
     ),
     "drug": re.compile(
