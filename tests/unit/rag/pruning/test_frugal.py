@@ -170,7 +170,8 @@ def test_a_stage_narrows_every_passage_by_the_question(counter: TokenCounter) ->
 def test_a_question_about_figures_is_answered_from_whole_clauses(counter: TokenCounter) -> None:
     settings = PruningSettings(mode="on", retention=0.5, profile="none")
     stage = FrugalPrompt(ByLength(), settings, counter)
-    pruned = stage("How many rose?", Context((passage("Forty ships came, though it rained heavily."),)))
+    text = "Forty ships came, though it rained heavily."
+    pruned = stage("How many rose?", Context((passage(text),)))
     assert render(pruned.passages[0]) == "though it rained heavily."
     assert "whole clauses" in pruned.remark.note
 

@@ -80,7 +80,9 @@ def test_what_only_looks_like_it_is_not(name: str, text: str) -> None:
 
 
 def test_the_header_of_a_table_is_protected_and_its_rows_are_not() -> None:
-    text = "R\n\nname | value\nsales | 4\ncost | 3\n\nA | lone bar\n\n| a | b |\n|---|---|\n| 1 | 2 |"
+    text = (
+        "R\n\nname | value\nsales | 4\ncost | 3\n\nA | lone bar\n\n| a | b |\n|---|---|\n| 1 | 2 |"
+    )
     found = [span.text_in(text) for span in protected_spans(text, ["table_header"])]
     assert found == ["name | value", "| a | b |"]
 

@@ -1,0 +1,1 @@
+"""Parts of spanrag as components of other libraries."""
