@@ -35,7 +35,7 @@ from workload import SHARED
 from eval.compare import CONTEXT, Difference, compare_runs
 from eval.located import Located
 from eval.runs import DocumentRecord, QuestionRecord, Run, StageRecord
-from eval.score import METRICS, RunScores, score_run
+from eval.score import RunScores, score_run
 from pipelines.evaluate import Plan, prepare, record_run
 from rag.chunking import SentenceChunker
 from rag.embedding.context import embedded_text
@@ -45,9 +45,10 @@ from rag.settings import Settings, StoreSettings
 
 SETS = ("chroma", "covidqa", "xquad", "cyber", "pubmedqa", "financebench")
 DEFAULT = "LlamaIndex 1024/200, top 2 (its defaults)"
-RETRIEVE, SELECT = "retrieve", "select"
+RETRIEVE = "retrieve"
 MOST = 10
 SHOWN = ("recall", "precision", "iou")
+TITLES = ("recall", "precision", "IoU")
 
 Rank = Callable[[str, int], Sequence[int]]
 
@@ -94,7 +95,6 @@ class Corpus:
 
     def record(self, system: System) -> Run:
         """Ask a system every question."""
-        counter = self._embedder.counter
         system.rank("warm up", 1)
         records = []
         for question in self.plan.questions:
@@ -102,13 +102,12 @@ class Corpus:
             ranked = system.rank(question.text, system.top)
             seconds = time.perf_counter() - began
             spans = tuple(system.chunks[at] for at in ranked)
-            tokens = sum(counter.count_all(texts_of(spans, self.texts)))
-            stage = StageRecord(RETRIEVE, spans, tokens, seconds)
+            stage = StageRecord(RETRIEVE, spans, self._tokens(spans), seconds)
             records.append(QuestionRecord(question, (stage,)))
         header = replace(
             self.plan.header,
             label=system.label,
-            token_unit=counter.name,
+            token_unit=self._embedder.counter.name,
             config_hash=digest(system.label)[:12],
             settings={"baseline": system.label},
         )
@@ -123,16 +122,20 @@ class Corpus:
         recorded = record_run(self.plan)
         yield self._whole(recorded, 5)
         yield self._whole(recorded, MOST)
-        yield _labelled(recorded, "spanrag, default selection", partial(_stages, SELECT))
+        yield replace(recorded, header=replace(recorded.header, label="spanrag, default selection"))
 
     def _whole(self, recorded: Run, top: int) -> Run:
-        def first(record: QuestionRecord) -> tuple[StageRecord, ...]:
+        records = []
+        for record in recorded.questions:
             stage = record.stage(RETRIEVE)
             spans = (stage.spans or ())[:top]
-            tokens = sum(self._embedder.counter.count_all(texts_of(spans, self.texts)))
-            return (replace(stage, spans=spans, tokens=tokens),)
+            stage = replace(stage, spans=spans, tokens=self._tokens(spans))
+            records.append(QuestionRecord(record.question, (stage,)))
+        header = replace(recorded.header, label=f"spanrag, whole chunks, top {top}")
+        return replace(recorded, header=header, questions=tuple(records))
 
-        return _labelled(recorded, f"spanrag, whole chunks, top {top}", first)
+    def _tokens(self, spans: Sequence[Located]) -> int:
+        return sum(self._embedder.counter.count_all(texts_of(spans, self.texts)))
 
     def _cut(self, what: str, cutter: Cutter) -> tuple[list[Located], DenseSearch]:
         chunks = cut(self.texts, cutter)
@@ -157,22 +160,6 @@ class Corpus:
         return places, [embedded_text(each, counter, chunking.header_tokens) for each in chunks]
 
 
-def _labelled(
-    recorded: Run, label: str, stages: Callable[[QuestionRecord], tuple[StageRecord, ...]]
-) -> Run:
-    """A run with other stages, and without what was written after them."""
-    questions = (QuestionRecord(each.question, stages(each)) for each in recorded.questions)
-    return replace(
-        recorded, header=replace(recorded.header, label=label), questions=tuple(questions)
-    )
-
-
-def _stages(last: str, record: QuestionRecord) -> tuple[StageRecord, ...]:
-    """The stages of a question up to one of them."""
-    names = [stage.stage for stage in record.stages]
-    return record.stages[: names.index(last) + 1]
-
-
 def pooled(runs: Sequence[Run]) -> Run:
     """The same system's runs on several sets, as one."""
     return Run(
@@ -186,8 +173,8 @@ def tables(runs: Mapping[str, Run]) -> str:
     """Every system's figures, and what they differ from LlamaIndex's defaults in."""
     scores = {label: score_run(run) for label, run in runs.items()}
     figures = table(
-        ("system", *SHOWN, "Precision-Omega", "tokens", "ms a question"),
-        (figures_row(label, found) for label, found in scores.items()),
+        ("system", *TITLES, "Precision-Omega", "tokens", "ms a question"),
+        (figures_row(run, scores[label]) for label, run in runs.items()),
     )
     rows = []
     for label, run in runs.items():
@@ -196,24 +183,21 @@ def tables(runs: Mapping[str, Run]) -> str:
             stage = CONTEXT if any(each.stage == CONTEXT for each in found) else RETRIEVE
             given = {each.figure: each for each in found if each.stage == stage}
             rows.append((label, *(difference(given[name]) for name in (*SHOWN, "tokens"))))
-    columns = ("less LlamaIndex's defaults", *SHOWN, "tokens")
+    columns = ("less LlamaIndex's defaults", *TITLES, "tokens")
     return f"{figures}\n{table(columns, rows)}"
 
 
-def figures_row(label: str, found: RunScores) -> tuple[str, ...]:
-    """One system's figures, after its last stage."""
-    last = list(found.stages.values())[-1]
+def figures_row(run: Run, found: RunScores) -> tuple[str, ...]:
+    """One system's figures, of what it would give a generator."""
+    given = found.stages[run.context_stage]
     cells = []
     for name in SHOWN:
-        low, high = (edge * 100 for edge in last.intervals[name])
-        cells.append(f"{last.means[name] * 100:.1f} ({low:.1f} - {high:.1f})")
-    omega, tokens = last.means[METRICS[3]], last.means["tokens"]
-    return (label, *cells, f"{omega * 100:.1f}", f"{tokens:,.0f}", f"{ms(found):.0f}")
-
-
-def ms(found: RunScores) -> float:
-    """Milliseconds a question, all stages."""
-    return found.cost["seconds"].mean * 1000
+        low, high = (edge * 100 for edge in given.intervals[name])
+        cells.append(f"{given.means[name] * 100:.1f} ({low:.1f} - {high:.1f})")
+    omega, tokens = given.means["precision_omega"] * 100, given.means["tokens"]
+    ran = run.stages[: run.stages.index(run.context_stage) + 1]
+    seconds = sum(found.stages[stage].means["seconds"] for stage in ran)
+    return (run.header.label, *cells, f"{omega:.1f}", f"{tokens:,.0f}", f"{seconds * 1000:.1f}")
 
 
 def difference(found: Difference) -> str:
@@ -262,9 +246,10 @@ def main() -> None:
         unplaced += (f"{name}, {each}" for each in corpus.unplaced)
 
     print(top)
+    doubtful = "; ".join(unplaced) or "none"
     print(
-        "Percent, of characters; the last stage of each system. Bold differences leave out "
-        f"nought. Chunks of LlamaIndex without a certain place: {'; '.join(unplaced) or 'none'}.\n"
+        "Percent, of characters; of what each system would give a generator. Bold differences "
+        f"leave out nought. Chunks of LlamaIndex without a certain place: {doubtful}.\n"
     )
     for at, name in enumerate(args.sets):
         found = {label: each[at] for label, each in runs.items()}

@@ -151,31 +151,38 @@ def _merge(
 def llama_index(text: str, size: int, overlap: int) -> Placed:
     """The chunks of LlamaIndex's SentenceSplitter, placed.
 
-    They come in order and skip nothing but white space. So a chunk begins after the one before
-    it began, and no later than the first other character that is not in one yet; and it ends
-    behind it.
+    They come in order and skip nothing but white space. So a chunk begins no earlier than the one
+    before it, and no later than the first other character that is in none yet; and it ends behind
+    the one before. In repeated text several places may do: those that lead nowhere are given up.
     """
     from llama_index.core.node_parser import SentenceSplitter
 
     with redirect_stdout(None):
         chunks = SentenceSplitter(chunk_size=size, chunk_overlap=overlap).split_text(text)
-    spans: list[Span] = []
-    lost = ambiguous = 0
+    layers: list[dict[Span, list[Span]]] = [{Span(0, 0): []}]  # place to the places before it
     for chunk in chunks:
-        begun, ended = (spans[-1].start + 1, spans[-1].end) if spans else (0, 0)
-        rest = text[ended : ended + 10_000]
-        latest = ended + len(rest) - len(rest.lstrip())
-        places = _occurrences(chunk, text, max(begun, ended + 1 - len(chunk)), latest)
-        if first := next(places, None):
-            spans.append(first)
-            ambiguous += next(places, None) is not None
-        else:
-            lost += 1
-    return Placed(spans, lost, ambiguous)
+        places: dict[Span, list[Span]] = {}
+        for before in layers[-1]:
+            for place in _next_places(chunk, text, before):
+                places.setdefault(place, []).append(before)
+        if places:
+            layers.append(places)
+    lost = len(chunks) + 1 - len(layers)
+    spans: list[Span] = []
+    ambiguous = 0
+    leading, possible = list(layers[-1]), set(layers[-1])
+    for layer in reversed(layers[1:]):
+        ambiguous += len(possible) > 1
+        spans.append(min(leading))
+        leading = layer[spans[-1]]
+        possible = {before for place in possible for before in layer[place]}
+    return Placed(spans[::-1], lost, ambiguous)
 
 
-def _occurrences(chunk: str, text: str, earliest: int, latest: int) -> Iterator[Span]:
-    at = earliest - 1
+def _next_places(chunk: str, text: str, before: Span) -> Iterator[Span]:
+    rest = text[before.end : before.end + 10_000]
+    latest = before.end + len(rest) - len(rest.lstrip())
+    at = max(before.start, before.end + 1 - len(chunk)) - 1
     while (at := text.find(chunk, at + 1, latest + len(chunk))) >= 0:
         yield Span(at, at + len(chunk))
 

@@ -7,17 +7,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eval.runs import Run
+from eval.runs import Run, identity
 from eval.score import RunScores, Scores
 from eval.stats import Interval, bootstrap
 from rag.errors import ConfigError
+from rag.ids import digest
 
 __all__ = ["CONTEXT", "Difference", "compare_runs", "require_comparable"]
 
 CONTEXT = "context"
 """What the generators were given, whichever stages it came from."""
 
-FIGURES = ("iou", "precision", "recall", "tokens", "seconds")
+_FEWEST = 6  # of five differences all have one sign by chance once in sixteen times
+
+FIGURES = ("iou", "precision", "recall", "precision_omega", "tokens", "seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,7 @@ class Difference:
     a: float
     b: float
     interval: Interval
+    n: int
 
     @property
     def difference(self) -> float:
@@ -37,8 +41,8 @@ class Difference:
 
     @property
     def real(self) -> bool:
-        """Whether the interval leaves out nought."""
-        return self.interval.excludes_zero
+        """Whether the interval leaves out nought, and there are questions enough to say so."""
+        return self.n >= _FEWEST and self.interval.excludes_zero
 
 
 def compare_runs(one: Run, other: Run, a: RunScores, b: RunScores) -> list[Difference]:
@@ -62,7 +66,7 @@ def _differences(stage: str, a: Scores, b: Scores) -> Iterator[Difference]:
     places = np.array([order[each] for each in a.ids], dtype=np.int64)
     columns = np.array([b.values[name][places] - a.values[name] for name in FIGURES]).T
     for name, interval in zip(FIGURES, bootstrap(columns), strict=True):
-        yield Difference(stage, name, a.means[name], b.means[name], interval)
+        yield Difference(stage, name, a.means[name], b.means[name], interval, len(a.ids))
 
 
 def require_comparable(one: Run, other: Run) -> None:
@@ -78,7 +82,7 @@ def require_comparable(one: Run, other: Run) -> None:
         raise ConfigError(
             f"{one.header.label} and {other.header.label} cannot be compared "
             f"({'; '.join(differing)})",
-            hint="run both on the same corpus and questions",
+            hint="run both on the same corpus and questions, counted by the same tokenizer",
         )
 
 
@@ -95,8 +99,8 @@ def _questions(one: Run, other: Run) -> Iterator[str]:
         return
     if one.header.split != other.header.split:
         yield f"split: {one.header.split} against {other.header.split}"
-    a = {each.question.id: str(each.question) for each in one.questions}
-    b = {each.question.id: str(each.question) for each in other.questions}
+    a = {each.question.id: digest(identity(each.question)) for each in one.questions}
+    b = {each.question.id: digest(identity(each.question)) for each in other.questions}
     yield _named("questions", a, b)
 
 

@@ -9,6 +9,7 @@ A bad line is one error that names file, line and fault; nothing is read past it
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,12 +47,15 @@ class Question:
     answers: tuple[str, ...] = ()
 
 
+_LONGEST = 2**53  # of a document: what every reader of JSON holds exactly
+
+
 class _Stretch(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True)
 
     doc: str = Field(min_length=1)
     start: int = Field(ge=0)
-    end: int
+    end: int = Field(le=_LONGEST)
 
     @model_validator(mode="after")
     def _not_empty(self) -> _Stretch:
@@ -85,12 +89,15 @@ class _RetrievedLine(BaseModel):
     spans: list[_Stretch]
 
 
-def read_questions(path: Path, texts: Texts | None = None) -> list[Question]:
+def read_questions(
+    path: Path, texts: Texts | None = None, chunks: ChunkMap | None = None
+) -> list[Question]:
     """The questions of a file, in order.
 
     Args:
         path: a file of question lines.
         texts: the corpus; references are then checked against it.
+        chunks: of the corpus; without texts, documents are looked for among them.
 
     Raises:
         UsageError: naming file and line: it is not such a line, an id comes twice, a document is
@@ -106,6 +113,9 @@ def read_questions(path: Path, texts: Texts | None = None) -> list[Question]:
         if texts is not None:
             for reference in line.references:
                 _check_reference(where, reference, texts)
+        elif chunks is not None:
+            for reference in line.references:
+                _check_end(where, reference.located, chunks.end(reference.doc), None)
         questions.append(
             Question(
                 line.question_id,
@@ -131,6 +141,8 @@ def read_chunks(path: Path, texts: Texts | None = None) -> list[Located]:
         if texts is not None:
             _check(where, line.located, texts)
         chunks.append(line.located)
+    if not chunks:
+        raise UsageError(f"{path} holds no chunk")
     return chunks
 
 
@@ -185,13 +197,13 @@ def _check(where: str, stretch: Located, texts: Texts) -> None:
     _check_end(where, stretch, 0 if text is None else len(text), "the document ends")
 
 
-def _check_end(where: str, stretch: Located, end: int, what: str) -> None:
+def _check_end(where: str, stretch: Located, end: int, what: str | None) -> None:
     if not end:
         raise UsageError(
             f"{where}: no document {stretch.doc} in the corpus",
             hint="a document's name is its path below the corpus's folder",
         )
-    if stretch.end > end:
+    if what is not None and stretch.end > end:
         raise UsageError(
             f"{where}: span [{stretch.start}, {stretch.end}) of {stretch.doc}, but {what} at {end}"
         )
@@ -205,6 +217,8 @@ def _lines(path: Path, model: type[_Line]) -> Iterator[tuple[str, _Line]]:
     try:
         with path.open("rb") as stream:
             for number, line in enumerate(stream, start=1):
+                if number == 1:
+                    line = line.removeprefix(codecs.BOM_UTF8)
                 if line.strip():
                     where = f"{path}, line {number}"
                     try:
@@ -218,7 +232,7 @@ def _lines(path: Path, model: type[_Line]) -> Iterator[tuple[str, _Line]]:
 def _fault(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
-    message = first["msg"].removeprefix("Value error, ")
+    message = first["msg"].removeprefix("Value error, ").replace(" at line 1 column", " at column")
     return f"{place.lstrip('.')}: {message}" if place else message
 
 

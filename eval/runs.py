@@ -1,27 +1,37 @@
 """Recorded runs: what every stage of every question let through, as a file.
 
 JSON Lines: the header, then each document of the corpus with all its chunks, then each question
-with its stages. A run holds coordinates and no document text, so it is small, can be scored again
-without a model, and says by digests what it was made on.
+with its stages. A run holds coordinates, and no document text but what answers quote, so it is
+small, can be scored again without a model, and says by digests what it was made on.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from eval.datasets import Question, Texts
 from eval.located import Located
 from rag.errors import UsageError
 from rag.ids import digest
 
-__all__ = ["Citing", "DocumentRecord", "Header", "QuestionRecord", "Run", "StageRecord", "read_run"]
+__all__ = [
+    "Citing",
+    "DocumentRecord",
+    "Header",
+    "QuestionRecord",
+    "Run",
+    "StageRecord",
+    "identity",
+    "read_run",
+    "require_writable",
+]
 
 SCHEMA = 1
 
@@ -55,16 +65,27 @@ class Header:
     settings: dict[str, Any] = field(default_factory=dict, repr=False)
     notes: dict[str, Any] = field(default_factory=dict)
     schema: int = SCHEMA
+    documents: int = 0
+    """How many follow in the file, and how many questions: a file cut short is told by them."""
+    questions: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentRecord:
-    """A document of the corpus: its length, what its text digests to, and its chunks."""
+    """A document of the corpus: its length, what its text digests to, and its chunks.
+
+    Raises:
+        ValueError: a chunk is empty or does not lie in the document.
+    """
 
     doc: str
     length: int
     digest: str
     chunks: tuple[tuple[int, int], ...] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not all(0 <= start < end <= self.length for start, end in self.chunks):
+            raise ValueError(f"a chunk of {self.doc} does not lie in it")
 
     @classmethod
     def of(cls, doc: str, text: str, chunks: Sequence[tuple[int, int]]) -> DocumentRecord:
@@ -131,7 +152,7 @@ class Run:
     @cached_property
     def questions_digest(self) -> str:
         """The same for two runs exactly where they asked the same, with the same references."""
-        return digest(sorted(_identity(each.question) for each in self.questions))
+        return digest(sorted(identity(each.question) for each in self.questions))
 
     @cached_property
     def chunks(self) -> tuple[Located, ...]:
@@ -174,20 +195,45 @@ class Run:
                 raise UsageError(f"{record.doc} is not what it was at the run", hint=_RUN_AGAIN)
 
     def write(self, path: Path) -> None:
-        """Write the run. A file that is there already is replaced whole, at the end."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        """Write the run. A file that is there already is replaced whole, at the end.
+
+        Raises:
+            UsageError: it cannot be written there.
+        """
         part = path.with_name(f"{path.name}.part")
-        with part.open("w", encoding="utf-8", newline="\n") as stream:
-            for line in self._lines():
-                stream.write(line.model_dump_json(exclude_unset=True) + "\n")
-        os.replace(part, path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("w", encoding="utf-8", newline="\n") as stream:
+                for line in self._lines():
+                    stream.write(line.model_dump_json(exclude_unset=True) + "\n")
+            os.replace(part, path)
+        except OSError as error:
+            raise UsageError(
+                f"cannot write {path}: {error.strerror}", hint="check the path"
+            ) from None
 
     def _lines(self) -> Iterator[_Line]:
-        yield _Line(run=self.header)
+        documents, questions = len(self.documents), len(self.questions)
+        yield _Line(run=replace(self.header, documents=documents, questions=questions))
         for document in self.documents:
             yield _Line(document=document)
         for record in self.questions:
             yield _Line(question=record)
+
+
+def require_writable(path: Path) -> None:
+    """Refuse a place where no run can be written, before the run is made.
+
+    Raises:
+        UsageError: as `Run.write`.
+    """
+    part = path.with_name(f"{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.touch()
+        part.unlink()
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}", hint="check the path") from None
 
 
 class _Line(BaseModel):
@@ -198,6 +244,21 @@ class _Line(BaseModel):
     run: Header | None = None
     document: DocumentRecord | None = None
     question: QuestionRecord | None = None
+
+    @model_validator(mode="after")
+    def _one_of_the_three(self) -> _Line:
+        if len(self.model_fields_set) != 1:
+            raise ValueError("a line holds one thing")
+        return self
+
+
+class _Version(BaseModel):
+    """What is read of a header before anything else of it is: which schema it has."""
+
+    class _Header(BaseModel):
+        schema_: int = Field(alias="schema")
+
+    run: _Header
 
 
 def read_run(path: Path) -> Run:
@@ -213,7 +274,7 @@ def read_run(path: Path) -> Run:
         with path.open("rb") as stream:
             for number, text in enumerate(stream, start=1):
                 line = _read_line(text, path, number)
-                header = header or _header(line, path)
+                header = header or line.run
                 if line.document:
                     documents.append(line.document)
                 if line.question:
@@ -222,10 +283,17 @@ def read_run(path: Path) -> Run:
         raise UsageError(f"cannot read {path}: {error.strerror}", hint="check the path") from None
     if header is None:
         raise UsageError(f"{path} is not a recorded run", hint=_MADE_BY)
-    return Run(header, tuple(documents), tuple(questions))
+    if (len(documents), len(questions)) != (header.documents, header.questions):
+        raise UsageError(
+            f"{path} is cut short: {len(questions)} of {header.questions} questions",
+            hint="run the evaluation again",
+        )
+    return Run(replace(header, documents=0, questions=0), tuple(documents), tuple(questions))
 
 
 def _read_line(text: bytes, path: Path, number: int) -> _Line:
+    if number == 1:
+        _require_schema(text, path)
     try:
         return _Line.model_validate_json(text)
     except ValidationError:
@@ -236,18 +304,20 @@ def _read_line(text: bytes, path: Path, number: int) -> _Line:
         ) from None
 
 
-def _header(line: _Line, path: Path) -> Header:
-    if line.run is None:
-        raise UsageError(f"{path} is not a recorded run", hint=_MADE_BY)
-    if line.run.schema != SCHEMA:
+def _require_schema(text: bytes, path: Path) -> None:
+    """Another schema may have other fields, so it is looked at alone."""
+    try:
+        found = _Version.model_validate_json(text).run.schema_
+    except ValidationError:
+        raise UsageError(f"{path} is not a recorded run", hint=_MADE_BY) from None
+    if found != SCHEMA:
         raise UsageError(
-            f"{path} has schema {line.run.schema}, this version reads {SCHEMA}",
+            f"{path} has schema {found}, this version reads {SCHEMA}",
             hint="run the evaluation again",
         )
-    return line.run
 
 
-def _identity(question: Question) -> list[Any]:
+def identity(question: Question) -> list[Any]:
     """All that makes two questions the same, as JSON."""
     places = sorted((each.doc, each.start, each.end) for each in question.references)
     return [question.id, question.text, places]

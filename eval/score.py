@@ -16,7 +16,12 @@ from eval.datasets import Question, Texts
 from eval.located import Located
 from eval.metrics.answer import contained, exact_match, token_f1
 from eval.metrics.cost import Cost, cost
-from eval.metrics.grounding import citation_precision, citation_recall, unsupported_numbers
+from eval.metrics.grounding import (
+    citation_precision,
+    citation_recall,
+    unmarked,
+    unsupported_numbers,
+)
 from eval.metrics.overlap import ChunkMap, Compat, overlap
 from eval.metrics.ranking import ndcg, recall_at, reciprocal_rank
 from eval.runs import QuestionRecord, Run
@@ -65,13 +70,15 @@ class RunScores:
     """All figures of a run.
 
     Args:
-        n: the questions that have references; `unanswerable` have none, and count only for cost.
+        n: the questions that have references; `unanswerable` have none, and take no part in
+            `stages`, `ranking` and `grounding`.
         abstained: how many of all questions got no answer.
         stages: stage name to METRICS, `tokens` and `seconds`, and where the text was at hand
             METRICS again as `token_iou` and so on.
         ranking: of the first stage: recall_at_1 and so on, mrr, ndcg_at_10.
         answer: exact_match, token_f1, contained; of questions that have a right answer.
-        grounding: citation_precision, citation_recall, unsupported_numbers; of those answered.
+        grounding: citation_precision, citation_recall, the share of citations that were verified,
+            and unsupported_numbers; of those answered.
         cost: quantity to its summary over all questions.
         by_corpus: corpus to its stages, as in `stages`.
         degraded: stage name to how many questions went on without it.
@@ -204,7 +211,9 @@ def _ranking(asked: Sequence[QuestionRecord], stage: str, chunks: ChunkMap) -> S
 
 def _answer(records: Sequence[QuestionRecord]) -> Scores:
     asked = [each for each in records if each.question.answers]
-    given = [("" if each.abstained else each.answer, each.question.answers) for each in asked]
+    given = [
+        ("" if each.abstained else unmarked(each.answer), each.question.answers) for each in asked
+    ]
     return _scores(
         [each.question.id for each in asked],
         {
@@ -223,6 +232,10 @@ def _grounding(asked: Sequence[QuestionRecord], texts: Texts | None) -> Scores:
     figures = {
         "citation_precision": [citation_precision(*pair) for pair in cited],
         "citation_recall": [citation_recall(*pair) for pair in cited],
+        "verified": [
+            sum(citing.verified for citing in each.citations) / max(len(each.citations), 1)
+            for each in answered
+        ],
     }
     if texts is not None:
         figures["unsupported_numbers"] = [

@@ -48,7 +48,8 @@ def split_questions(
 ) -> list[Question]:
     """The questions of one side, in order.
 
-    A group goes to a side by a digest of its name, so adding documents moves no other.
+    A group goes to a side by a digest of its name, so new documents move no other, unless a new
+    question ties groups together.
 
     Args:
         questions: of one corpus.

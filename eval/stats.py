@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Interval", "bootstrap", "mean"]
+__all__ = ["Interval", "bootstrap"]
 
 RESAMPLES = 5_000
 LEVEL = 0.95
@@ -32,11 +32,6 @@ class Interval(NamedTuple):
     def excludes_zero(self) -> bool:
         """Whether the mean is told from nought at this level."""
         return self.low > 0 or self.high < 0
-
-
-def mean(values: NDArray[np.float64]) -> float:
-    """The mean, or 0 of nothing."""
-    return float(values.mean()) if len(values) else 0.0
 
 
 def bootstrap(

@@ -56,12 +56,14 @@ def summarize_retrieval(
     retrieved: Mapping[str, Sequence[Located]],
     scores: Scores,
     unit: str,
+    tokenizer: str | None = None,
 ) -> dict[str, Any]:
     """The scores of anybody's retrieval, and of each question."""
     return {
         "n": len(scores.ids),
         **{name: scores.means.get(name) for name in METRICS},
         "unit": unit,
+        "tokenizer": tokenizer,
         "ci": {name: list(interval) for name, interval in scores.intervals.items()},
         "unanswerable": len(questions) - len(scores.ids),
         "nothing_retrieved": sum(not retrieved.get(each) for each in scores.ids),
@@ -106,8 +108,8 @@ def _stage(name: str, scores: Scores) -> dict[str, Any]:
     }
 
 
-def _means(scores: Scores) -> dict[str, float]:
-    return {figure: scores.means[figure] for figure in _names(scores)}
+def _means(scores: Scores) -> dict[str, float | None]:
+    return {figure: scores.means[figure] if scores.ids else None for figure in _names(scores)}
 
 
 def _names(scores: Scores) -> list[str]:

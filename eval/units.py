@@ -35,6 +35,8 @@ class TokenRuler:
         return tuple(self._measure(each) for each in stretches)
 
     def _measure(self, stretch: Located) -> Located:
+        if not stretch:
+            return Located(stretch.doc, 0, 0)
         offsets = self._of(stretch.doc)
         first = int(np.searchsorted(offsets[:, 1], stretch.start, side="right"))
         last = int(np.searchsorted(offsets[:, 0], stretch.end, side="left"))
@@ -42,5 +44,7 @@ class TokenRuler:
 
     def _of(self, doc: str) -> Offsets:
         if doc not in self._offsets:
-            self._offsets[doc] = self._counter.offsets(self._texts[doc])
+            found = self._counter.offsets(self._texts[doc])
+            # Some tokenizers make tokens of white space alone: they hold no character.
+            self._offsets[doc] = found[found[:, 0] < found[:, 1]]
         return self._offsets[doc]

@@ -6,6 +6,7 @@ Scoring is not done here: `eval` reads the recorded run, whenever and as often a
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -23,12 +24,13 @@ from eval.split import Side, split_questions
 from pipelines import ingest
 from pipelines.query import open_engine
 from rag.engine import QueryEngine
-from rag.errors import DocumentError, ModelError
+from rag.errors import DocumentError, IndexMismatch, ModelError
 from rag.ids import digest
 from rag.index import Index, open_index
 from rag.pruning import SelectSentences
 from rag.settings import ModelsSettings, Settings, StoreSettings
 from rag.spans import SpanSet
+from rag.tokens import TokenCounter
 from rag.types import Context, Document, Passage
 
 __all__ = ["Calibration", "Plan", "Watch", "prepare", "read_corpus", "record_run"]
@@ -58,6 +60,7 @@ class Plan:
         documents: the corpus as its connector parses it.
         questions: those of the chosen side, in order.
         tune: the questions to calibrate on; none where nothing is calibrated.
+        target_recall: what to calibrate for; None where nothing is.
         header: what the run will say of itself.
         corpora: the folder of the corpus.
     """
@@ -66,6 +69,7 @@ class Plan:
     documents: tuple[Document, ...]
     questions: tuple[Question, ...]
     tune: tuple[Question, ...]
+    target_recall: float | None
     header: Header
     corpora: Path
 
@@ -133,13 +137,11 @@ def prepare(
     side: Side = "test" if target_recall is not None else split
     chosen = _sampled(split_questions(asked, side), sample)
     tune = split_questions(asked, "tune") if target_recall is not None else []
-    plain = settings.model_copy(
-        update={"store": StoreSettings(), "models": ModelsSettings(), "offline": True}
-    )
+    plain = _plain(settings)
     header = Header(
         label=label,
         token_unit="",
-        made=datetime.now(UTC).isoformat(timespec="seconds"),
+        made=datetime.now(UTC).isoformat(timespec="milliseconds"),
         config_hash=plain.hash,
         split=side,
         sources={"questions": str(questions.resolve()), "corpora": str(corpora.resolve())},
@@ -151,14 +153,13 @@ def prepare(
         documents,
         tuple(chosen),
         tuple(_sampled(tune, sample)),
+        target_recall,
         header,
-        corpora,
+        corpora.resolve(),  # a document reached through a link is the same document
     )
 
 
-def record_run(
-    plan: Plan, *, target_recall: float | None = None, watch: Watch | None = None
-) -> Run:
+def record_run(plan: Plan, watch: Watch | None = None) -> Run:
     """Ingest the corpus into its scratch index, ask every question, record every stage.
 
     The index is kept for the next run with the same corpus and index settings, and brought up to
@@ -171,7 +172,7 @@ def record_run(
     watch = watch or Watch()
     settings = plan.settings
     notes: dict[str, object] = {}
-    with open_index(settings, create=True) as index:
+    with _open_scratch(settings) as index:
         source = open_source(str(plan.corpora), ignore=settings.ingest.ignore)
         report = ingest.ingest(index, [source], prune=True, yes=True, progress=watch.documents)
         notes["ingest"] = {
@@ -181,16 +182,40 @@ def record_run(
         documents = tuple(_record(index, document) for document in plan.documents)
         manifest = index.store.manifest().to_payload() | {"spanrag": version("spanrag")}
         unit = index.embedder.counter.name
-        if target_recall is not None:
-            found = _calibrate(index, plan.tune, target_recall)
+        if plan.target_recall is not None:
+            found = _calibrate(index, plan.tune, plan.target_recall)
             notes["calibration"] = asdict(found) | {"reached": found.reached}
             few = {} if found.budget else {"sentences": 0}
             selection = settings.selection.model_copy(update={"budget": found.budget, **few})
             settings = settings.model_copy(update={"selection": selection})
+        counter = index.embedder.counter
     with open_engine(settings) as engine:
-        records = tuple(_ask_all(engine, plan.questions, watch.questions))
-    header = replace(plan.header, token_unit=unit, manifest=manifest, notes=notes)
+        records = tuple(_ask_all(engine, plan.questions, counter, watch.questions))
+    header = replace(
+        _described(plan.header, settings), token_unit=unit, manifest=manifest, notes=notes
+    )
     return Run(header, documents, records)
+
+
+def _described(header: Header, settings: Settings) -> Header:
+    """The header with these settings; where index and models lie is no part of them."""
+    plain = _plain(settings)
+    return replace(header, config_hash=plain.hash, settings=plain.public())
+
+
+def _plain(settings: Settings) -> Settings:
+    return settings.model_copy(
+        update={"store": StoreSettings(), "models": ModelsSettings(), "offline": True}
+    )
+
+
+def _open_scratch(settings: Settings) -> Index:
+    """The scratch index; built by another version or on another device it is made anew."""
+    try:
+        return open_index(settings, create=True)
+    except IndexMismatch:
+        shutil.rmtree(settings.store.path)
+        return open_index(settings, create=True)
 
 
 def _scratch(settings: Settings, corpora: Path) -> Path:
@@ -214,7 +239,10 @@ def _record(index: Index, document: Document) -> DocumentRecord:
 
 
 def _ask_all(
-    engine: QueryEngine, questions: Sequence[Question], progress: ingest.Progress | None
+    engine: QueryEngine,
+    questions: Sequence[Question],
+    counter: TokenCounter,
+    progress: ingest.Progress | None,
 ) -> Iterable[QuestionRecord]:
     if progress:
         progress.start(len(questions))
@@ -223,13 +251,17 @@ def _ask_all(
         seen: dict[str, Context] = {}
         try:
             record = _ask(engine, question, seen)
-            failures = 0
+            if any(stage.llm_calls for stage in record.stages):
+                failures = 0
         except ModelError as error:
             failures += 1
             if failures == min(_FAILURES_IN_A_ROW, len(questions)):
                 raise
             logger.warning("question %s: %s", question.id, error)
-            stages = tuple(StageRecord(name, _located(each)) for name, each in seen.items())
+            stages = tuple(
+                StageRecord(name, _located(each), _tokens(each, counter))
+                for name, each in seen.items()
+            )
             record = QuestionRecord(question, stages, failed=str(error))
         yield record
         if progress:
@@ -264,6 +296,10 @@ def _ask(engine: QueryEngine, question: Question, seen: dict[str, Context]) -> Q
         citations,
         answer.dropped_citations,
     )
+
+
+def _tokens(context: Context, counter: TokenCounter) -> int:
+    return sum(counter.count_all([piece for each in context.passages for piece in each.pieces]))
 
 
 def _located(context: Context) -> tuple[Located, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from eval.located import Located, by_document
 
-__all__ = ["citation_precision", "citation_recall", "unsupported_numbers"]
+__all__ = ["citation_precision", "citation_recall", "unmarked", "unsupported_numbers"]
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _MARK = re.compile(r"\[S?\d+\]")
@@ -38,7 +38,16 @@ def unsupported_numbers(answer: str, sources: Sequence[str]) -> list[str]:
     ['12']
     """
     known = {_plain(found) for source in sources for found in _NUMBER.findall(source)}
-    return [found for found in _NUMBER.findall(_MARK.sub("", answer)) if _plain(found) not in known]
+    return [found for found in _NUMBER.findall(unmarked(answer)) if _plain(found) not in known]
+
+
+def unmarked(answer: str) -> str:
+    """An answer without its citation marks.
+
+    >>> unmarked("It fell 12% [1].")
+    'It fell 12% .'
+    """
+    return _MARK.sub("", answer)
 
 
 def _plain(number: str) -> str:

@@ -7,14 +7,15 @@ references, overlapping chunks and references in several documents or pieces nee
     recall = |R ∩ T| / |R|     precision = |R ∩ T| / |T|     IoU = |R ∩ T| / |R ∪ T|
     Precision-Omega = |R ∩ ∪C*| / |∪C* ∪ R|,  C* = the chunks that touch a reference
 
-Precision-Omega is the best that any retrieval of whole chunks could do: it needs no embedder and
-tells a chunker, and a set of questions, by one number. Every ratio with an empty denominator is 0.
+Precision-Omega is the IoU of a retrieval that returns every chunk with evidence and no other: it
+needs no embedder, and is a property of a chunker and a set of questions alone. Every ratio with an
+empty denominator is 0.
 
 Source: Smith and Troynikov, "Evaluating Chunking Strategies for Retrieval" (Chroma, 2024). With
-`compat="chroma"` the arithmetic is that of its published code, which departs from sets in three
-ways: overlapping references are summed in recall's denominator; retrieved chunks are summed, so
-that a stretch retrieved twice is paid for twice; and a chunk that ends where a reference begins
-touches it.
+`compat="chroma"` the arithmetic is that of its published code, which departs from sets in four
+ways: overlapping references are summed in recall's denominator; what was missed is summed over
+references in IoU's; retrieved chunks are summed, so that a stretch retrieved twice is paid for
+twice; and a chunk that ends where a reference begins touches it.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class Overlap(NamedTuple):
 
     @property
     def iou(self) -> float:
-        """Intersection over union; never above precision or recall."""
+        """Intersection over union; of sets, never above precision or recall."""
         return _ratio(self.hit, self.retrieved + self.missed)
 
 

@@ -69,6 +69,7 @@ def run_(
     ] = None,
 ) -> None:
     """Ask every question once, record every stage, and score the record."""
+    from eval.runs import require_writable
     from eval.summary import summarize
     from pipelines.cli.progress import show_progress
     from pipelines.evaluate import Watch, prepare, record_run
@@ -80,6 +81,8 @@ def run_(
             "--target-recall chooses the budget on the tune split and asks the test split",
             hint="leave --budget and --split out",
         )
+    if out is not None:
+        require_writable(out)
     settings = run.settings
     if budget is not None:
         selection = settings.selection.model_copy(update={"budget": budget})
@@ -98,7 +101,7 @@ def run_(
         show_progress(run.err, run.quiet, "documents") as documents,
         show_progress(run.err, run.quiet, "questions") as asked,
     ):
-        recorded = record_run(plan, target_recall=target_recall, watch=Watch(documents, asked))
+        recorded = record_run(plan, Watch(documents, asked))
     path = out or _new_path(recorded, questions)
     recorded.write(path)
     texts = {document.name: document.text for document in plan.documents}
@@ -181,9 +184,9 @@ def _score_files(
     from eval.summary import summarize_retrieval
 
     texts = _texts_beside(run, questions, corpora)
-    asked = read_questions(questions, texts)
     every = read_chunks(chunks, texts) if chunks else None
     known = ChunkMap(every) if every is not None else None
+    asked = read_questions(questions, texts, known)
     found = read_retrieved(retrieved, asked, texts, known)
     if texts is None and known is None:
         run.warn("neither --corpora nor --chunks: names and ends of documents are not checked")
@@ -194,7 +197,7 @@ def _score_files(
         ruler = _ruler(run, texts)
         known = ChunkMap(ruler.measure(every)) if every is not None else None
     scores = score_retrieval(asked, found, known, ruler=ruler, compat=compat)
-    payload = summarize_retrieval(asked, found, scores, ruler.name if ruler else "char")
+    payload = summarize_retrieval(asked, found, scores, unit, ruler.name if ruler else None)
     run.show(payload, lambda console: print_scores(console, payload))
 
 
@@ -234,9 +237,8 @@ def report(
     ] = 10,
 ) -> None:
     """Write one self-contained HTML page about one or more runs of the same questions."""
-    from eval.report import Entry, write_report
-
     from eval.compare import require_comparable
+    from eval.report import Entry, write_report
     from eval.runs import read_run
 
     recorded = [read_run(path) for path in runs]
@@ -280,7 +282,13 @@ def _texts(run: Run, recorded: RecordedRun, corpora: Path | None) -> Texts | Non
         return None
     documents = read_corpus(folder, run.settings.ingest.ignore)
     texts = {document.name: document.text for document in documents}
-    recorded.require_texts(texts)
+    try:
+        recorded.require_texts(texts)
+    except UsageError as error:
+        if corpora is not None:  # they were named as the ones
+            raise
+        run.warn(f"{error.message}: no figures per token, no text shown")
+        return None
     return texts
 
 

@@ -65,7 +65,8 @@ def print_run(console: Console, run: Run, scores: RunScores, path: Path) -> None
 
 def print_scores(console: Console, payload: Mapping[str, Any]) -> None:
     """The scores of a retrieval."""
-    console.print(f"{payload['n']} questions, counted in {payload['unit']}")
+    unit = f"tokens of {payload['tokenizer']}" if payload["tokenizer"] else "characters"
+    console.print(f"{payload['n']} questions, counted in {unit}")
     for name, title in _TITLES.items():
         if payload[name] is not None:
             low, high = payload["ci"][name]

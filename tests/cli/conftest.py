@@ -135,3 +135,49 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
     canvas.save()
     (root / "docs/broken.pdf").write_bytes(b"%PDF-1.7 and no more")
     return Library(root, run_rag("ingest", "docs", "--json", cwd=root))
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Two recorded runs over the same questions: as the settings are, and a narrow one."""
+
+    root: Path
+    env: dict[str, str]
+    one: Ran
+    other: Ran
+
+    def rag(self, *arguments: str, **options: Any) -> Ran:
+        return run_rag("eval", *arguments, **({"cwd": self.root, "env": self.env} | options))
+
+
+@pytest.fixture(scope="session")
+def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Evaluated:
+    root = tmp_path_factory.mktemp("evaluated")
+    env = {"XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache"))}
+    texts = {"otter.txt": OTTER, "sub/badger.md": BADGER}
+    (root / "set/corpora/sub").mkdir(parents=True)
+    for name, text in texts.items():
+        (root / "set/corpora" / name).write_bytes(text.encode())
+    lines: list[dict[str, Any]] = []
+    for key, question, doc, quote in (
+        ("fish", "How much fish does an otter eat in a day?", "otter.txt", "one kilogram of fish"),
+        ("worms", "What does a badger eat in a night?", "sub/badger.md", "hundred earthworms"),
+        ("setts", "Where do badgers dig their setts?", "sub/badger.md", "sandy woodland soil"),
+    ):
+        at = texts[doc].index(quote)
+        reference = {"doc": doc, "start": at, "end": at + len(quote), "text": quote}
+        lines.append(
+            {"question_id": key, "question": question, "references": [reference], "answer": quote}
+        )
+    lines.append({"question_id": "chess", "question": "Who won at chess?", "references": []})
+    written = "".join(json.dumps(line) + "\n" for line in lines)
+    (root / "set/questions.jsonl").write_text(written)
+    (root / "narrow.toml").write_text("[retrieval]\ntop_k = 1\n")
+    asked = ("eval", "run", "--questions", "set/questions.jsonl", "--json")
+    narrow = (
+        "--corpora", "set/corpora", "--profile", "narrow.toml", "--budget", "12",
+        "--label", "narrow", "--out", "runs/narrow.jsonl", "--quiet",
+    )  # fmt: skip
+    return Evaluated(
+        root, env, run_rag(*asked, cwd=root, env=env), run_rag(*asked, *narrow, cwd=root, env=env)
+    )
