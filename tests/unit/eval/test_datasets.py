@@ -192,6 +192,19 @@ def test_a_reference_may_end_with_its_document_and_need_not_say_its_text(write: 
     assert len(read_questions(path, TEXTS)[0].references) == 2
 
 
+def test_without_texts_a_references_document_is_looked_for_among_the_chunks(write: Write) -> None:
+    chunks = ChunkMap([Located("a.txt", 0, 5)])
+    path = write(with_(GOOD, references=[stretch(doc="gone.txt")]))
+    refused(lambda: read_questions(path, chunks=chunks), path, 1, "no document gone.txt")
+    assert len(read_questions(path)) == 1
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path) -> None:
+    path = tmp_path / "q.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf" + json.dumps(GOOD).encode() + b"\n")
+    assert len(read_questions(path)) == 1
+
+
 def test_without_the_corpus_no_reference_is_checked_against_it(write: Write) -> None:
     path = write(with_(GOOD, references=[stretch(doc="elsewhere", end=10_000, text="anything")]))
     assert read_questions(path)[0].references == (Located("elsewhere", 4, 10_000),)

@@ -235,6 +235,17 @@ def test_a_run_cut_in_the_middle_of_a_line_is_refused(path: Path, lines: list[st
 # --- digests -----------------------------------------------------------------------------------
 
 
+def test_a_run_that_ends_early_is_refused(path: Path, lines: list[str]) -> None:
+    refused(path, lines[:-1], "cut short")
+    refused(path, lines[:1], "cut short")
+
+
+def test_chunks_outside_their_document_are_refused(path: Path, lines: list[str]) -> None:
+    for edges in ([0, 10**9], [5, 5], [-1, 4]):
+        bad = changed(lines[1], lambda line, edges=edges: line["document"]["chunks"].append(edges))
+        refused(path, [lines[0], bad, *lines[2:]], "line 2")
+
+
 def with_texts(texts: dict[str, str]) -> Run:
     return replace(RUN, documents=tuple(DocumentRecord.of(*each, []) for each in texts.items()))
 
