@@ -57,8 +57,16 @@ def compare_runs(one: Run, other: Run, a: RunScores, b: RunScores) -> list[Diffe
     pairs = [(stage, a.stages[stage], b.stages[stage]) for stage in a.stages if stage in b.stages]
     given = one.context_stage, other.context_stage
     if given[0] != given[1] and all(given):
-        pairs.append((CONTEXT, a.stages[given[0]], b.stages[given[1]]))
+        pairs.append((CONTEXT, _given(one, a), _given(other, b)))
     return [difference for pair in pairs for difference in _differences(*pair)]
+
+
+def _given(run: Run, scores: RunScores) -> Scores:
+    """The figures of the context, with the seconds of every stage that led to it."""
+    last = scores.stages[run.context_stage]
+    names = run.narrowing[: run.narrowing.index(run.context_stage) + 1]
+    seconds = np.sum([scores.stages[name].values["seconds"] for name in names], axis=0)
+    return Scores(last.ids, {**last.values, "seconds": seconds})
 
 
 def _differences(stage: str, a: Scores, b: Scores) -> Iterator[Difference]:
