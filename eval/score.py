@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,16 +46,22 @@ class Scores:
 
     ids: tuple[str, ...]
     values: Mapping[str, NDArray[np.float64]] = field(repr=False)
-    means: dict[str, float] = field(init=False)
-    intervals: dict[str, Interval] = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        columns = np.array(list(self.values.values())).reshape(len(self.values), len(self.ids)).T
-        means = columns.mean(axis=0) if len(self.ids) else np.zeros(len(self.values))
-        found = dict(zip(self.values, means.tolist(), strict=True))
-        object.__setattr__(self, "means", found)
-        intervals = dict(zip(self.values, bootstrap(columns), strict=True))
-        object.__setattr__(self, "intervals", intervals)
+    @cached_property
+    def means(self) -> dict[str, float]:
+        """Of each figure; 0 of no question."""
+        means = self._columns.mean(axis=0) if len(self.ids) else np.zeros(len(self.values))
+        return dict(zip(self.values, means.tolist(), strict=True))
+
+    @cached_property
+    def intervals(self) -> dict[str, Interval]:
+        """Of each mean. Resampling takes longer than scoring, so it waits until it is asked for."""
+        return dict(zip(self.values, bootstrap(self._columns), strict=True))
+
+    @property
+    def _columns(self) -> NDArray[np.float64]:
+        """Shape (questions, figures)."""
+        return np.array(list(self.values.values())).reshape(len(self.values), len(self.ids)).T
 
     def only(self, ids: frozenset[str]) -> Scores:
         """The same figures of some of the questions."""
