@@ -130,21 +130,23 @@ def score(
         typer.Option("--chunks", metavar="FILE", help="Every chunk, for Precision-Omega."),
     ] = None,
     corpora: Corpora = None,
-    unit: Annotated[str, typer.Option("--unit", help="char, or token (of the embedder).")] = "char",
+    unit: Annotated[
+        str | None, typer.Option("--unit", help="char (default), or token (of the embedder).")
+    ] = None,
     compat: Annotated[
         str | None,
         typer.Option("--compat", help="chroma: the arithmetic of the published evaluation code."),
     ] = None,
 ) -> None:
     """Score a recorded run again, or anybody's retrieval from two or three files."""
-    if unit not in ("char", "token"):
+    if unit not in (None, "char", "token"):
         raise UsageError(f"no unit {unit}", hint="char or token")
     if compat not in (None, "chroma"):
         raise UsageError(f"no such arithmetic: {compat}", hint="--compat chroma, or none")
     if recorded is not None:
-        if questions or retrieved or chunks:
+        if questions or retrieved or chunks or unit:
             raise UsageError(
-                "a recorded run has its own questions, spans and chunks",
+                "a recorded run has its own questions and chunks, and is scored in both units",
                 hint="give the run alone, or --questions and --retrieved",
             )
         _score_recorded(run, recorded, corpora, compat)
@@ -153,7 +155,7 @@ def score(
         raise UsageError(
             "nothing to score", hint="give a recorded run, or --questions and --retrieved"
         )
-    _score_files(run, questions, retrieved, chunks, corpora, unit, compat)
+    _score_files(run, questions, retrieved, chunks, corpora, unit or "char", compat)
 
 
 def _score_recorded(run: Run, path: Path, corpora: Path | None, compat: str | None) -> None:

@@ -422,3 +422,10 @@ def test_a_place_that_cannot_be_written_to_is_a_usage_error(evaluated) -> None:
     )
     assert (ran.code, ran.error["code"]) == (2, "usage")
     assert "narrow.toml/run.jsonl" in ran.error["message"]
+
+
+@pytest.mark.parametrize("extra", [("--unit", "token"), ("--questions", "set/questions.jsonl")])
+def test_a_recorded_run_is_scored_alone(evaluated, extra: tuple[str, str]) -> None:
+    ran = evaluated.rag("score", evaluated.one.json["run"], *extra, "--json")
+    assert (ran.code, ran.error["code"]) == (2, "usage")
+    assert "both units" in ran.error["message"]
