@@ -11,12 +11,12 @@ from __future__ import annotations
 import argparse
 import gc
 import os
-import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -102,9 +102,18 @@ def measure_growth(method: str, tokens: int) -> float:
     texts = texts_of(encoder, tokens)[:1]
     call = calls(encoder, texts)[method]
     encoder.trace(encoder.encode(["load"]))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    gc.collect()
+    # Resets the peak: otherwise it is that of loading, or of the process that started this one.
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    before = status("VmRSS")
     call()
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return (status("VmHWM") - before) / 1024
+
+
+def status(key: str) -> int:
+    """A line of /proc/self/status, in KiB."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{key}:"))
 
 
 def main() -> None:
@@ -113,8 +122,11 @@ def main() -> None:
     parser.add_argument("--lengths", type=int, nargs="+", default=list(LENGTHS))
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--longest-slow", type=int, default=256, help="tokens, of slow methods")
+    parser.add_argument("--methods", nargs="+", default=[*BATCHED, *SINGLE])
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--grow", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    torch.set_num_threads(args.threads)
     if args.grow:
         print(measure_growth(args.grow, args.lengths[0]))
         return
@@ -122,7 +134,7 @@ def main() -> None:
     encoder = FrozenEncoder(bundled_model(), name=BUNDLED)
     found: dict[tuple[str, int], tuple[float, float]] = {}
     for tokens in args.lengths:
-        slow = SINGLE if tokens <= args.longest_slow else ()
+        slow = [name for name in SINGLE if name in args.methods and tokens <= args.longest_slow]
         for name, taken in timed(calls(encoder, texts_of(encoder, tokens)), args.repeats, slow):
             found[name, tokens] = taken, growth(name, tokens)
             say(f"{tokens} tokens, {name}: {taken:.4f} s")
@@ -131,7 +143,8 @@ def main() -> None:
         "A text's milliseconds, in how many plain passes that is, and growth of memory. "
         f"{torch.get_num_threads()} threads.\n"
     )
-    rows = [[name, *(cell(found, name, at) for at in args.lengths)] for name in (*BATCHED, *SINGLE)]
+    shown = [name for name in (*BATCHED, *SINGLE) if name in {*BATCHED, *args.methods}]
+    rows = [[name, *(cell(found, name, at) for at in args.lengths)] for name in shown]
     print(table(("method", *(f"{tokens} tokens" for tokens in args.lengths)), rows))
 
 

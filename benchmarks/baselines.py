@@ -67,7 +67,7 @@ class Corpus:
 
     def __init__(self, plan: Plan, embedder: SentenceTransformerEmbedder, cache: Path) -> None:
         self.plan = plan
-        self.texts = {each.name: each.text for each in plan.documents}
+        self.texts = plan.texts
         self.unplaced: list[str] = []
         self._embedder = embedder
         self._cache = cache

@@ -7,6 +7,7 @@ that mean nothing, `lexical` rare ones and the question's. Two more rows a share
 that ships: adjoint with protection, which may keep more than was asked, and by clauses.
 
 Slow methods (`--slow`) score few questions, beside the same controls on the same questions.
+`--answers` has the bundled model answer xquad's questions from the first two chunks, pruned.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 import numpy as np
+from numpy.typing import NDArray
 from report import heading, say, table
 from searching import CACHE
 from workload import SHARED, new_index
@@ -27,6 +29,7 @@ from workload import SHARED, new_index
 from connectors.registry import open_source
 from eval.datasets import Question, read_questions
 from eval.located import Located
+from eval.metrics.answer import token_f1
 from eval.metrics.overlap import Overlap, overlap
 from eval.stats import bootstrap
 from pipelines.ingest import ingest
@@ -34,11 +37,14 @@ from rag.attribution import load_attributor
 from rag.attribution.base import Attributor, TokenScores
 from rag.attribution.encoder import FrozenEncoder
 from rag.embedding.dense import SentenceTransformerEmbedder
-from rag.embedding.registry import BUNDLED, bundled_model
+from rag.embedding.registry import BUNDLED, bundled_model, bundled_tokenizer
+from rag.generation.registry import load_generator
 from rag.ids import digest
 from rag.pruning.frugal import prune_text
-from rag.settings import PruningSettings
-from rag.types import Chunk
+from rag.settings import GenerationSettings, PruningSettings
+from rag.spans import SpanSet
+from rag.tokens import TokenCounter
+from rag.types import Chunk, Context, Passage
 
 SETS = ("chroma", "covidqa", "cyber", "financebench", "xquad")
 RETENTIONS = (0.8, 0.6, 0.5, 0.3)
@@ -101,6 +107,55 @@ def prune(
     return found
 
 
+def passages(chunks: Sequence[Chunk], pruned: Sequence[SpanSet]) -> Context:
+    """Pruned chunks as the context of a prompt."""
+    return Context(
+        tuple(
+            Passage(chunk, SpanSet(span.shift(chunk.span.start) for span in spans))
+            for chunk, spans in zip(chunks, pruned, strict=True)
+        )
+    )
+
+
+def answer_rows(asked: Sequence[Asked], encoder: FrozenEncoder) -> list[list[str]]:
+    """Token F1 of the bundled model's answers: from everything, then by retention and method."""
+    counter = TokenCounter.from_file(bundled_tokenizer())
+    generator = load_generator(GenerationSettings(kind="bundled", max_tokens=32), counter)
+    scored = {method: score(load_attributor(method, encoder), asked) for method in FAST}
+
+    def answered(method: str, retention: float) -> NDArray[np.float64]:
+        settings = PruningSettings(retention=retention, profile="none")
+        found: list[float] = []
+        for each, scores in zip(asked, scored[method], strict=True):
+            pruned = [
+                prune_text(chunk.text, of_chunk, settings, "word").kept
+                for chunk, of_chunk in zip(each.chunks, scores, strict=True)
+            ]
+            written = generator.generate(each.question.text, passages(each.chunks, pruned))
+            found.append(token_f1(written.text, each.question.answers))
+        say(f"  answers: {method} at {retention:.0%}, F1 {100 * np.mean(found):.1f}")
+        return np.array(found)
+
+    whole = answered("random", 1.0)
+    made = [["100%", "everything", *f1_cells(whole, whole)]]
+    for retention in RETENTIONS:
+        of = {method: answered(method, retention) for method in FAST}
+        made += [
+            [f"{retention:.0%}", method, *f1_cells(values, of["random"])]
+            for method, values in of.items()
+        ]
+    return made
+
+
+def f1_cells(values: NDArray[np.float64], control: NDArray[np.float64]) -> list[str]:
+    """F1 with its interval, and the paired gain over the control."""
+    both = np.stack((values, values - control), axis=1)
+    return [
+        f"{100 * mean:.1f} ({100 * interval.low:.1f} to {100 * interval.high:.1f})"
+        for mean, interval in zip(both.mean(axis=0), bootstrap(both), strict=True)
+    ]
+
+
 def cells(kept: Sequence[Kept], control: Sequence[Kept]) -> list[str]:
     """Recall and IoU with intervals, and the paired gain in recall over the control."""
     recall = np.array([each.found.recall for each in kept])
@@ -145,6 +200,7 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=60, help="of each set")
     parser.add_argument("--chunks", type=int, default=3)
     parser.add_argument("--slow", type=int, default=0, help="questions for the slow methods")
+    parser.add_argument("--answers", type=int, default=0, help="xquad questions to answer")
     args = parser.parse_args()
     top = heading("What pruning keeps")
     embedder = SentenceTransformerEmbedder(bundled_model(), name=BUNDLED)
@@ -175,6 +231,12 @@ def main() -> None:
         say(f"slow methods on {len(few)} questions")
         print(f"### Slow methods: {len(few)} questions, the first chunk\n")
         print(table(columns, rows(few, (*FAST, *SLOW), encoder)))
+    if args.answers:
+        say("answers")
+        print(f"### Answers: {args.answers} questions of xquad, SmolLM2-135M, two chunks\n")
+        answering = ask("xquad", args.answers, 2, embedder)
+        heads = ("words kept", "method", "token F1, %", "F1 over random")
+        print(table(heads, answer_rows(answering, encoder)))
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ class Bench:
     """Corpora, questions and embedder."""
 
     def __init__(self, data: Path, cache: Path) -> None:
-        self.texts = {each.name: each.text for each in read_corpus(data / "corpora")}
+        self.texts = texts_of(read_corpus(data / "corpora"))
         self.questions: list[Question] = read_questions(data / "questions.jsonl", self.texts)
         self.corpora = sorted({question.corpus for question in self.questions})
         self.embedder: SentenceTransformerEmbedder = plain_embedder()

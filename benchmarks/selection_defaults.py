@@ -76,9 +76,7 @@ class Asked:
         found = index.search(question.text)
         self.question = question
         self.index = index
-        self.context = Context(
-            tuple(Passage(hit.chunk, SpanSet([hit.chunk.span]), hit.score) for hit in found)
-        )
+        self.context = Context.of(found)
 
     def hits(self) -> dict[str, NDArray[np.bool_]]:
         """For every score: which sentences, best first, hold some of a reference."""

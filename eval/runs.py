@@ -7,7 +7,6 @@ small, can be scored again without a model, and says by digests what it was made
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,6 +16,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from eval.datasets import Question, Texts
+from eval.files import writing_whole
 from eval.located import Located
 from rag.errors import UsageError
 from rag.ids import digest
@@ -30,7 +30,6 @@ __all__ = [
     "StageRecord",
     "identity",
     "read_run",
-    "require_writable",
 ]
 
 SCHEMA = 1
@@ -108,6 +107,8 @@ class StageRecord:
     llm_calls: int = 0
     llm_tokens: int = 0
     degraded: str = ""
+    note: str = ""
+    overruled: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,17 +201,9 @@ class Run:
         Raises:
             UsageError: it cannot be written there.
         """
-        part = path.with_name(f"{path.name}.part")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("w", encoding="utf-8", newline="\n") as stream:
-                for line in self._lines():
-                    stream.write(line.model_dump_json(exclude_unset=True) + "\n")
-            os.replace(part, path)
-        except OSError as error:
-            raise UsageError(
-                f"cannot write {path}: {error.strerror}", hint="check the path"
-            ) from None
+        with writing_whole(path) as stream:
+            for line in self._lines():
+                stream.write(line.model_dump_json(exclude_unset=True) + "\n")
 
     def _lines(self) -> Iterator[_Line]:
         documents, questions = len(self.documents), len(self.questions)
@@ -219,21 +212,6 @@ class Run:
             yield _Line(document=document)
         for record in self.questions:
             yield _Line(question=record)
-
-
-def require_writable(path: Path) -> None:
-    """Refuse a place where no run can be written, before the run is made.
-
-    Raises:
-        UsageError: as `Run.write`.
-    """
-    part = path.with_name(f"{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.touch()
-        part.unlink()
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}", hint="check the path") from None
 
 
 class _Line(BaseModel):

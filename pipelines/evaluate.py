@@ -29,11 +29,10 @@ from rag.ids import digest
 from rag.index import Index, open_index
 from rag.pruning import SelectSentences
 from rag.settings import ModelsSettings, Settings, StoreSettings
-from rag.spans import SpanSet
 from rag.tokens import TokenCounter
-from rag.types import Context, Document, Passage
+from rag.types import Context, Document
 
-__all__ = ["Calibration", "Plan", "Watch", "prepare", "read_corpus", "record_run"]
+__all__ = ["Calibration", "Plan", "Watch", "prepare", "read_corpus", "record_run", "texts_of"]
 
 BUDGETS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
 """Token budgets that calibration chooses from."""
@@ -73,6 +72,11 @@ class Plan:
     header: Header
     corpora: Path
 
+    @property
+    def texts(self) -> dict[str, str]:
+        """The documents' texts by name."""
+        return texts_of(self.documents)
+
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
@@ -105,6 +109,11 @@ def read_corpus(folder: Path, ignore: Sequence[str] = ()) -> tuple[Document, ...
     return tuple(documents)
 
 
+def texts_of(documents: Iterable[Document]) -> dict[str, str]:
+    """The text of each document, by its name."""
+    return {document.name: document.text for document in documents}
+
+
 def prepare(
     settings: Settings,
     questions: Path,
@@ -132,8 +141,7 @@ def prepare(
             side is empty.
     """
     documents = read_corpus(corpora, settings.ingest.ignore)
-    texts = {document.name: document.text for document in documents}
-    asked = read_questions(questions, texts)
+    asked = read_questions(questions, texts_of(documents))
     side: Side = "test" if target_recall is not None else split
     chosen = _sampled(split_questions(asked, side), sample)
     tune = split_questions(asked, "tune") if target_recall is not None else []
@@ -259,7 +267,7 @@ def _ask_all(
                 raise
             logger.warning("question %s: %s", question.id, error)
             stages = tuple(
-                StageRecord(name, _located(each), _tokens(each, counter))
+                StageRecord(name, _located(each), counter.total(each.pieces))
                 for name, each in seen.items()
             )
             record = QuestionRecord(question, stages, failed=str(error))
@@ -285,6 +293,8 @@ def _ask(engine: QueryEngine, question: Question, seen: dict[str, Context]) -> Q
             entry.llm_calls,
             entry.llm_tokens,
             entry.degraded,
+            entry.note,
+            entry.overruled,
         )
         for entry in answer.ledger
     )
@@ -296,10 +306,6 @@ def _ask(engine: QueryEngine, question: Question, seen: dict[str, Context]) -> Q
         citations,
         answer.dropped_citations,
     )
-
-
-def _tokens(context: Context, counter: TokenCounter) -> int:
-    return sum(counter.count_all([piece for each in context.passages for piece in each.pieces]))
 
 
 def _located(context: Context) -> tuple[Located, ...]:
@@ -319,8 +325,7 @@ def _calibrate(index: Index, questions: Sequence[Question], target: float) -> Ca
     totals = dict.fromkeys((*BUDGETS, 0), 0.0)
     asked = [question for question in questions if question.references]
     for question in asked:
-        found = index.search(question.text)
-        context = Context(tuple(Passage(hit.chunk, SpanSet([hit.chunk.span])) for hit in found))
+        context = Context.of(index.search(question.text))
         ranking = select.rank(question.text, context)
         for budget in totals:
             kept = select.narrow(context, ranking, budget) if budget else context

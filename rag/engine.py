@@ -14,11 +14,9 @@ from rag.grounding.citations import resolve_citations
 from rag.index import Index
 from rag.ledger import Entry, TokenLedger
 from rag.pruning import FrugalPrompt, SelectSentences
-from rag.spans import SpanSet
 from rag.stages import Stage
 from rag.store import Condition
-from rag.tokens import TokenCounter
-from rag.types import Answer, Context, Passage, Remark
+from rag.types import Answer, Context, Remark
 
 __all__ = ["ABSTENTION", "QueryEngine", "default_stages"]
 
@@ -69,10 +67,8 @@ class QueryEngine:
         ledger = TokenLedger(unit=counter.name)
         began = time.perf_counter()
         found = self._index.search(question, top_k=top_k, conditions=conditions)
-        context = Context(
-            tuple(Passage(hit.chunk, SpanSet([hit.chunk.span]), hit.score) for hit in found)
-        )
-        tokens = _tokens(context, counter)
+        context = Context.of(found)
+        tokens = counter.total(context.pieces)
         ledger.add(Entry("retrieve", tokens, tokens, seconds=time.perf_counter() - began))
         observe("retrieve", context)
         for stage in self._stages:
@@ -90,12 +86,12 @@ class QueryEngine:
     ) -> Context:
         """Run one stage; on failure hand its input on, and book why."""
         counter = self._index.embedder.counter
-        tokens_in = _tokens(context, counter)
+        tokens_in = counter.total(context.pieces)
         began = time.perf_counter()
         degraded = ""
         try:
             narrowed = stage(question, context)
-            tokens_out = _tokens(narrowed, counter)
+            tokens_out = counter.total(narrowed.pieces)
         except Exception as error:
             logger.warning("stage %s failed, going on without it", stage.name, exc_info=True)
             degraded = f"{type(error).__name__}: {error}".splitlines()[0]
@@ -122,7 +118,7 @@ class QueryEngine:
 
     def _answer(self, question: str, context: Context, ledger: TokenLedger) -> Answer:
         counter = self._index.embedder.counter
-        tokens_in = _tokens(context, counter)
+        tokens_in = counter.total(context.pieces)
         began = time.perf_counter()
         written: Generation = self._generator.generate(question, context)
         ledger.add(
@@ -160,9 +156,7 @@ def default_stages(index: Index, generator: Generator) -> list[Stage]:
     if settings.pruning.mode != "off":
         attributor = load_attributor(settings.pruning.method, encoder_of(index.embedder))
         counter = index.embedder.counter
-        stages.append(FrugalPrompt(attributor, settings.pruning, counter, generator.reading_speed))
+        stages.append(
+            FrugalPrompt(attributor, settings.pruning, counter, lambda: generator.reading_speed)
+        )
     return stages
-
-
-def _tokens(context: Context, counter: TokenCounter) -> int:
-    return sum(counter.count_all([piece for each in context.passages for piece in each.pieces]))

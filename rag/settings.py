@@ -184,7 +184,7 @@ class GenerationSettings(_Group):
     temperature: float = Field(0.0, ge=0, le=2)
     timeout: float = Field(120.0, gt=0, description="seconds to wait for an answer")
     reading_speed: float = Field(
-        0.0, ge=0, description="prompt tokens a second; tells whether pruning pays. 0: not known"
+        0.0, ge=0, description="prompt tokens a second, to tell whether pruning pays; 0: measured"
     )
 
     @model_validator(mode="after")

@@ -73,6 +73,10 @@ class TokenCounter:
         encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
         return [len(_cut(np.array(encoding.offsets))) for encoding in encodings]
 
+    def total(self, texts: Sequence[str]) -> int:
+        """The number of tokens of all texts together."""
+        return sum(self.count_all(texts))
+
     def offsets(self, text: str) -> Offsets:
         """Where each token of `text` stands; white space belongs to no token."""
         blocks = list(self._blocks(text))

@@ -7,7 +7,7 @@ that is not a stretch of it.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -222,6 +222,16 @@ class Context:
     """The strongest evidence seen for the question; None where nobody judged it."""
     remark: Remark = Remark()
     """Of the stage that made this context."""
+
+    @classmethod
+    def of(cls, found: Iterable[ScoredChunk]) -> Context:
+        """Retrieved chunks, each whole."""
+        return cls(tuple(Passage(hit.chunk, SpanSet([hit.chunk.span]), hit.score) for hit in found))
+
+    @property
+    def pieces(self) -> list[str]:
+        """The kept stretches of every passage, in order."""
+        return [piece for passage in self.passages for piece in passage.pieces]
 
 
 @dataclass(frozen=True, slots=True)

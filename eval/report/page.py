@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from eval.compare import CONTEXT, Difference, compare_runs
 from eval.curves import operating_points
 from eval.datasets import Question, Texts
+from eval.files import writing_whole
 from eval.report.excerpts import Excerpt, excerpts
 from eval.report.plots import COLOURS, Bar, Curve, bars, curves
 from eval.runs import Run
@@ -62,6 +62,7 @@ def write_report(
 
     Raises:
         ExtraMissing: the plotting library is not installed.
+        UsageError: the file cannot be written.
     """
     environment = Environment(
         loader=FileSystemLoader(_FOLDER),
@@ -74,10 +75,8 @@ def write_report(
     page = environment.get_template("page.html.j2").render(
         _content(entries, texts, worst), css=(_FOLDER / "page.css").read_text(encoding="utf-8")
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(page, encoding="utf-8")
-    os.replace(part, path)
+    with writing_whole(path) as stream:
+        stream.write(page)
 
 
 def _content(entries: Sequence[Entry], texts: Texts | None, worst: int) -> dict[str, Any]:
@@ -90,7 +89,6 @@ def _content(entries: Sequence[Entry], texts: Texts | None, worst: int) -> dict[
         "bars": _bars(entries),
         "differences": [(entry, _context_differences(first, entry)) for entry in entries[1:]],
         "worst": _worst(first, texts, worst) if texts is not None else None,
-        "wanted_worst": worst,
     }
 
 

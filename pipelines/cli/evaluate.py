@@ -69,7 +69,7 @@ def run_(
     ] = None,
 ) -> None:
     """Ask every question once, record every stage, and score the record."""
-    from eval.runs import require_writable
+    from eval.files import require_writable
     from eval.summary import summarize
     from pipelines.cli.progress import show_progress
     from pipelines.evaluate import Watch, prepare, record_run
@@ -104,8 +104,7 @@ def run_(
         recorded = record_run(plan, Watch(documents, asked))
     path = out or _new_path(recorded, questions)
     recorded.write(path)
-    texts = {document.name: document.text for document in plan.documents}
-    scores = _scored(run, recorded, texts)
+    scores = _scored(run, recorded, plan.texts)
     seconds = round(time.perf_counter() - began, 3)
     run.show(
         {**summarize(recorded, scores), "run": str(path), "seconds": seconds},
@@ -240,9 +239,11 @@ def report(
 ) -> None:
     """Write one self-contained HTML page about one or more runs of the same questions."""
     from eval.compare import require_comparable
+    from eval.files import require_writable
     from eval.report import Entry, write_report
     from eval.runs import read_run
 
+    require_writable(out)
     recorded = [read_run(path) for path in runs]
     for each in recorded[1:]:
         require_comparable(recorded[0], each)
@@ -265,25 +266,23 @@ def _new_path(recorded: RecordedRun, questions: Path) -> Path:
 
 def _texts_beside(run: Run, questions: Path, corpora: Path | None) -> Texts | None:
     """The documents, where they are named or lie beside the questions."""
-    from pipelines.evaluate import read_corpus
+    from pipelines.evaluate import read_corpus, texts_of
 
     folder = corpora or questions.parent / "corpora"
     if corpora is None and not folder.is_dir():
         return None
-    documents = read_corpus(folder, run.settings.ingest.ignore)
-    return {document.name: document.text for document in documents}
+    return texts_of(read_corpus(folder, run.settings.ingest.ignore))
 
 
 def _texts(run: Run, recorded: RecordedRun, corpora: Path | None) -> Texts | None:
     """The documents a run was made on, if they are still there and still the same."""
-    from pipelines.evaluate import read_corpus
+    from pipelines.evaluate import read_corpus, texts_of
 
     folder = corpora or Path(recorded.header.sources.get("corpora", ""))
     if corpora is None and not (recorded.header.sources.get("corpora") and folder.exists()):
         run.warn("the documents are not where they were: no figures per token, no text shown")
         return None
-    documents = read_corpus(folder, run.settings.ingest.ignore)
-    texts = {document.name: document.text for document in documents}
+    texts = texts_of(read_corpus(folder, run.settings.ingest.ignore))
     try:
         recorded.require_texts(texts)
     except UsageError as error:

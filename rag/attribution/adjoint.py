@@ -39,9 +39,9 @@ class Adjoint:
 
     Args:
         encoder: the model.
-        readout: "meanpool_dot_query" and "cls_dot_query": of <q, pooled>, q the unit mean-pooled
-            embedding of the query; "meanpool_dot_self": of the length of the pooled vector.
-            By default the first with a query and the last without one.
+        readout: "meanpool_dot_query" and "cls_dot_query": of <q, pooled>, q the unit embedding of
+            the query; "meanpool_dot_self": of the length of the mean. By default the last without
+            a query, and with one whichever pools as the model does.
     """
 
     name = "adjoint"
@@ -53,8 +53,10 @@ class Adjoint:
         self._readout = readout
 
     def readout(self, query: str | None = None) -> Readout:
-        """As chosen, or by whether there is a query."""
-        return self._readout or ("meanpool_dot_self" if query is None else "meanpool_dot_query")
+        """As chosen, or by whether there is a query and how the model pools."""
+        if self._readout or query is None:
+            return self._readout or "meanpool_dot_self"
+        return "cls_dot_query" if self._encoder.pools_cls else "meanpool_dot_query"
 
     def scores(
         self,

@@ -25,12 +25,13 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from rag.attribution.base import TokenScores
 from rag.attribution.batches import score_in_batches
 from rag.attribution.encoder import Encoded, FrozenEncoder, Layer, LayerTrace
+from rag.attribution.head import Head
 from rag.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["BIASES", "READOUTS", "DecompX", "Parts", "decompose"]
+__all__ = ["BIASES", "READOUTS", "DecompX", "Parts", "decompose", "through_head"]
 
 Bias = Literal["absdot", "biastoken", "none"]
 Readout = Literal[
@@ -40,6 +41,9 @@ Readout = Literal[
     "meanpool_dot_query",
     "meanpool_dot_self",
     "cls_dot_query",
+    "pooler_norm",
+    "classifier_label0",
+    "classifier_label1",
 ]
 BIASES: tuple[Bias, ...] = ("absdot", "biastoken", "none")
 READOUTS: tuple[Readout, ...] = (
@@ -49,6 +53,9 @@ READOUTS: tuple[Readout, ...] = (
     "meanpool_dot_query",
     "meanpool_dot_self",
     "cls_dot_query",
+    "pooler_norm",
+    "classifier_label0",
+    "classifier_label1",
 )
 
 _ROWS = 16  # positions whose parts are carried through a feed-forward block at a time
@@ -63,7 +70,9 @@ class DecompX:
         bias: where biases go.
         readout: what is made of the parts: norms of the first position's (`cls_norm`), of their
             mean over positions (`meanpool_norm`), the mean of norms (`rowmean_norm`), or shares
-            of a dot product of the pooled vector with a query or with its own direction.
+            of a dot product of the pooled vector with a query or with its own direction. Of an
+            encoder with a classification head also norms of the pooler's parts (`pooler_norm`)
+            and shares of a label's logit (`classifier_label0`, the notebooks' choice, or 1).
             By default shares of the query with one, else `meanpool_norm`.
     """
 
@@ -100,12 +109,22 @@ class DecompX:
         def score(batch: Sequence[Encoded]) -> torch.Tensor:
             import torch
 
-            rows = [
-                _read(decompose(self._encoder, each, self.bias), readout, target) for each in batch
-            ]
+            rows = [self._read(each, readout, target) for each in batch]
             return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
 
         return score_in_batches(self._encoder.encode(texts, pairs), score)
+
+    def _read(
+        self, encoded: Encoded, readout: Readout, target: torch.Tensor | None
+    ) -> torch.Tensor:
+        head = self._encoder.head if readout.startswith(("classifier", "pooler")) else None
+        parts = decompose(self._encoder, encoded, self.bias)
+        if head is None:
+            return _read(parts, readout, target)
+        pooler, labels = through_head(head, parts, self.bias)
+        length = len(parts.norms)
+        lengths: torch.Tensor = pooler[:length].norm(dim=1)
+        return lengths if readout == "pooler_norm" else labels[:length, int(readout[-1])]
 
 
 class Parts(NamedTuple):
@@ -116,12 +135,14 @@ class Parts(NamedTuple):
         mean: the parts of the mean over positions, (sources, d).
         norms: the mean over positions of their parts' norms, (T,).
         pooled: the mean over positions itself, (d,).
+        cls: the first position's output itself, (d,).
     """
 
     first: torch.Tensor
     mean: torch.Tensor
     norms: torch.Tensor
     pooled: torch.Tensor
+    cls: torch.Tensor
 
 
 def decompose(encoder: FrozenEncoder, encoded: Encoded, bias: Bias = "absdot") -> Parts:
@@ -145,7 +166,24 @@ def decompose(encoder: FrozenEncoder, encoded: Encoded, bias: Bias = "absdot") -
                 parts[rows] = _through(traced, mixed.add_(parts[rows]), spread, rows, bias)
         mean = parts.mean(dim=0)
         norms = parts[:, :length].norm(dim=2).mean(dim=0)
-        return Parts(parts[0].clone(), mean, norms, trace.hidden[0].mean(dim=0))
+        hidden = trace.hidden[0]
+        return Parts(parts[0].clone(), mean, norms, hidden.mean(dim=0), hidden[0])
+
+
+def through_head(head: Head, parts: Parts, bias: Bias) -> tuple[torch.Tensor, torch.Tensor]:
+    """The parts of the pooler's output, (sources, d), and of the logits, (sources, labels).
+
+    tanh goes by its slope from zero. As in the reference the weights of S at the logits come from
+    all labels together, so a label's shares depend on which others there are.
+    """
+    import torch
+
+    with torch.inference_mode():
+        z = head.pooler @ parts.cls + head.pooler_bias
+        slope = z.tanh() / (z + _TINY)
+        pooler = slope * _spread((parts.first @ head.pooler.T)[None], head.pooler_bias, bias)
+        labels = _spread(pooler @ head.labels.T, head.labels_bias, bias)
+        return pooler[0], labels[0]
 
 
 def _read(parts: Parts, readout: Readout, target: torch.Tensor | None) -> torch.Tensor:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from rag.attribution.head import Head, read_head
 from rag.errors import ModelError, first_line
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ class FrozenEncoder:
         from transformers.utils import logging
 
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # a head is no surprise
         try:
             model = AutoModel.from_pretrained(
                 str(self.folder), dtype=getattr(torch, self._dtype), local_files_only=True
@@ -146,6 +148,17 @@ class FrozenEncoder:
                 f"{self.name} is not built as BERT is ({first_line(error)})",
                 hint="attribution knows BERT, RoBERTa, XLM-R, ELECTRA and their like",
             ) from None
+
+    @cached_property
+    def head(self) -> Head:
+        """The classification head.
+
+        Raises:
+            UsageError: it has none.
+        """
+        import torch
+
+        return read_head(self.folder, getattr(torch, self._dtype), self.device)
 
     @cached_property
     def max_tokens(self) -> int:
@@ -246,10 +259,12 @@ class FrozenEncoder:
         return x
 
     def pooled(self, texts: Sequence[str]) -> torch.Tensor:
-        """Unit mean-pooled embeddings, (B, d)."""
+        """Unit embeddings, pooled as the model does: the first position or the mean, (B, d)."""
         import torch
 
         traced = self.trace(self.encode(texts))
+        if self.pools_cls:
+            return torch.nn.functional.normalize(traced.hidden[:, 0], dim=1)
         mean = torch.einsum("bt,btd->bd", traced.weights, traced.hidden)
         return torch.nn.functional.normalize(mean, dim=1)
 

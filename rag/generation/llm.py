@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LlmGenerator"]
 
+_FEWEST_TIMED = 64  # prompt tokens; the speed of fewer is mostly overhead
 _TOKENS_PER_TOKEN = 1.4  # the embedder's tokenizer against an unknown model's; on the safe side
 
 
@@ -28,7 +29,8 @@ class LlmGenerator:
         llm: the model.
         counter: measures the prompt; the model's own tokenizer need not be known.
         max_tokens: what is kept free for the answer.
-        reading_speed: prompt tokens a second; 0 where it is not known.
+        reading_speed: prompt tokens a second; 0 to take what the engine says after an answer
+            (llama.cpp does), if it says anything.
         few_shot: complete a prompt with two worked examples instead of chatting. A base model
             and a very small chat model need it (SmolLM2-135M: token F1 .30 against .15).
     """
@@ -46,12 +48,18 @@ class LlmGenerator:
         self._counter = counter
         self._max_tokens = max_tokens
         self._few_shot = few_shot
-        self.reading_speed = reading_speed
+        self._given_speed = reading_speed
+        self._measured_speed = 0.0
 
     @property
     def name(self) -> str:
         """The model's name."""
         return self._llm.metadata.model_name
+
+    @property
+    def reading_speed(self) -> float:
+        """Prompt tokens a second: as given, or as the engine last said; 0 where it is not known."""
+        return self._given_speed or self._measured_speed
 
     def generate(self, question: str, context: Context) -> Generation:
         """One call of the model.
@@ -71,6 +79,7 @@ class LlmGenerator:
                 f"{self.name} did not answer: {reason}",
                 hint="check the generation settings, or use generation.kind = extractive",
             ) from error
+        self._measured_speed = _prompt_speed(raw) or self._measured_speed
         return Generation(
             text.strip(),
             llm_calls=1,
@@ -109,6 +118,14 @@ class LlmGenerator:
             f"{self._llm.metadata.context_window} tokens",
             hint="ask shorter, lower selection.sentences, or raise generation.context_window",
         )
+
+
+def _prompt_speed(raw: Any) -> float:
+    """Prompt tokens a second as llama.cpp tells them, or 0; a prompt it had cached says nothing."""
+    timings = raw.get("timings") if isinstance(raw, Mapping) else getattr(raw, "timings", None)
+    if not isinstance(timings, Mapping) or timings.get("prompt_n", 0) < _FEWEST_TIMED:
+        return 0.0
+    return float(timings.get("prompt_per_second", 0.0))
 
 
 def _used(raw: Any) -> int:

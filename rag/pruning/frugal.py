@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import ceil
 from typing import NamedTuple
@@ -52,8 +52,8 @@ class FrugalPrompt:
         attributor: scores tokens.
         settings: how much to keep, of what, and what to protect.
         counter: counts tokens, to tell what would be saved.
-        reading_speed: prompt tokens a second of the generator; infinite where it reads no prompt,
-            0 where it is not known. Below break-even the stage lets everything through.
+        reading_speed: tells the prompt tokens a second of the generator; infinite where it reads
+            no prompt, 0 where it is not known. Below break-even the stage lets everything through.
     """
 
     name = "prune"
@@ -63,17 +63,19 @@ class FrugalPrompt:
         attributor: Attributor,
         settings: PruningSettings,
         counter: TokenCounter,
-        reading_speed: float = 0.0,
+        reading_speed: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._attributor = attributor
         self._settings = settings
         self._counter = counter
         self._reading_speed = reading_speed
-        self._seconds_per_token = 0.0  # of pruning; measured as we go
+        self._seconds_per_token = float("inf")  # of pruning; measured as we go
+        if settings.mode == "on" or reading_speed() != float("inf"):
+            attributor.scores(["load"])  # so that no question is charged with loading the model
 
     def __call__(self, question: str, context: Context) -> Context:
         """The context pruned, or as it was where that would not pay."""
-        tokens = sum(sum(self._counter.count_all(passage.pieces)) for passage in context.passages)
+        tokens = self._counter.total(context.pieces)
         reason = self._not_worth_it(tokens)
         if reason:
             return replace(context, remark=Remark(reason))
@@ -89,7 +91,8 @@ class FrugalPrompt:
             overruled += pruned.overruled
             passages.append(each.passage.narrow(each.in_document(pruned.kept)))
         passed = time.perf_counter() - began
-        self._seconds_per_token = passed / max(tokens, 1)
+        # The least seen: one slow moment of the machine must not switch the stage off for good.
+        self._seconds_per_token = min(self._seconds_per_token, passed / max(tokens, 1))
         kept = tuple(passage for passage in passages if passage.kept)
         note = (
             "whole clauses: the question asks for numbers or steps"
@@ -110,10 +113,11 @@ class FrugalPrompt:
         if tokens < settings.min_tokens:
             return f"not pruned: {tokens} tokens are few"
         saved = tokens * (1 - settings.retention)
-        if self._reading_speed == float("inf"):
+        speed = self._reading_speed()
+        if speed == float("inf"):
             return "not pruned: the generator reads no prompt"
-        if self._reading_speed and self._seconds_per_token:
-            cost, gain = self._seconds_per_token * tokens, saved / self._reading_speed
+        if speed and self._seconds_per_token < float("inf"):
+            cost, gain = self._seconds_per_token * tokens, saved / speed
             if cost > gain:
                 return f"not pruned: {cost * 1000:.0f} ms would save {gain * 1000:.0f}"
         return ""

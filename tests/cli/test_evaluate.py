@@ -424,6 +424,14 @@ def test_a_place_that_cannot_be_written_to_is_a_usage_error(evaluated) -> None:
     assert "narrow.toml/run.jsonl" in ran.error["message"]
 
 
+def test_a_report_that_cannot_be_written_is_a_usage_error(evaluated) -> None:
+    ran = evaluated.rag(
+        "report", evaluated.one.json["run"], "--out", "narrow.toml/page.html", "--json"
+    )
+    assert (ran.code, ran.error["code"]) == (2, "usage")
+    assert "narrow.toml/page.html" in ran.error["message"]
+
+
 @pytest.mark.parametrize("extra", [("--unit", "token"), ("--questions", "set/questions.jsonl")])
 def test_a_recorded_run_is_scored_alone(evaluated, extra: tuple[str, str]) -> None:
     ran = evaluated.rag("score", evaluated.one.json["run"], *extra, "--json")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -197,3 +200,19 @@ def test_what_a_method_does_not_know_is_said(
 ) -> None:
     with pytest.raises(UsageError, match=fault):
         load_attributor(method, minilm, **options).scores(["text"], query=query)
+
+
+def test_an_encoder_that_pools_the_first_position_is_explained_by_it(
+    tiny: FrozenEncoder, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny.folder, folder)
+    (folder / "1_Pooling").mkdir()
+    pooling = {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling), encoding="utf-8")
+    encoder = FrozenEncoder(folder, dtype="float64")
+    adjoint = load_attributor("adjoint", encoder)
+    assert adjoint.readout(QUERY) == "cls_dot_query"
+    assert load_attributor("adjoint", tiny).readout(QUERY) == "meanpool_dot_query"
+    first = encoder.trace(encoder.encode([QUERY])).hidden[0, 0]
+    assert torch.allclose(encoder.pooled([QUERY])[0], first / first.norm())

@@ -192,3 +192,27 @@ def test_where_the_engine_counts_none_the_prompt_and_answer_are_measured(
     written = LlmGenerator(llm, counter, max_tokens=64, few_shot=True).generate("Did they?", given)
     measured = counter.count(llm.asked[0]) + counter.count(llm.answer)
     assert abs(written.llm_tokens - measured) <= 1
+
+
+def timed(tokens: int, speed: float) -> dict[str, object]:
+    return {"timings": {"prompt_n": tokens, "prompt_per_second": speed}}
+
+
+def test_the_reading_speed_is_what_the_engine_last_said(counter: TokenCounter) -> None:
+    llm = ScriptedLlm()
+    generator = LlmGenerator(llm, counter, max_tokens=20)
+    given = context("The sea is deep.")
+    speeds = []
+    for raw in ({}, timed(200, 90.0), timed(3, 5.0), SimpleNamespace(**timed(400, 120.0))):
+        llm.raw = raw
+        generator.generate("How deep?", given)
+        speeds.append(generator.reading_speed)
+    assert speeds == [0.0, 90.0, 90.0, 120.0]
+
+
+def test_a_reading_speed_that_was_given_stands(counter: TokenCounter) -> None:
+    llm = ScriptedLlm()
+    llm.raw = timed(200, 90.0)
+    generator = LlmGenerator(llm, counter, max_tokens=20, reading_speed=7.0)
+    generator.generate("How deep?", context("The sea is deep."))
+    assert generator.reading_speed == 7.0

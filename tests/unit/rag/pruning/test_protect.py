@@ -107,4 +107,6 @@ def test_spans_lie_in_the_text_and_hold_something(text: str) -> None:
 )  # fmt: skip
 def test_no_text_takes_for_ever(text: str) -> None:
     # The suite's timeout is the limit: patterns that backtrack would be there for hours.
-    assert protected_spans(text, CLASSES) is not None
+    spans = protected_spans(text, CLASSES)
+    assert spans == protected_spans(text, CLASSES)
+    assert all(span.text_in(text).strip() for span in spans)
