@@ -23,11 +23,10 @@ from eval.runs import Citing, DocumentRecord, Header, QuestionRecord, Run, Stage
 from eval.split import Side, split_questions
 from pipelines import ingest
 from pipelines.query import open_engine
-from rag.engine import QueryEngine
+from rag.engine import QueryEngine, merging_stages, selection_stage
 from rag.errors import DocumentError, IndexMismatch, ModelError
 from rag.ids import digest
 from rag.index import Index, open_index
-from rag.pruning import SelectSentences
 from rag.settings import ModelsSettings, Settings, StoreSettings
 from rag.tokens import TokenCounter
 from rag.types import Context, Document
@@ -193,7 +192,7 @@ def record_run(plan: Plan, watch: Watch | None = None) -> Run:
         if plan.target_recall is not None:
             found = _calibrate(index, plan.tune, plan.target_recall)
             notes["calibration"] = asdict(found) | {"reached": found.reached}
-            few = {} if found.budget else {"sentences": 0}
+            few = {} if found.budget else {"keep": "everything"}
             selection = settings.selection.model_copy(update={"budget": found.budget, **few})
             settings = settings.model_copy(update={"selection": selection})
         counter = index.embedder.counter
@@ -321,11 +320,13 @@ def _calibrate(index: Index, questions: Sequence[Question], target: float) -> Ca
 
     Retrieval and judging are done once a question; only the cut is tried at every budget.
     """
-    select = SelectSentences(index.embedder, index.lexical, index.settings.selection)
+    select = selection_stage(index)
     totals = dict.fromkeys((*BUDGETS, 0), 0.0)
     asked = [question for question in questions if question.references]
     for question in asked:
         context = Context.of(index.search(question.text))
+        for stage in merging_stages(index):
+            context = stage(question.text, context)
         ranking = select.rank(question.text, context)
         for budget in totals:
             kept = select.narrow(context, ranking, budget) if budget else context

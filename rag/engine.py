@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from rag.attribution import encoder_of, load_attributor
+from rag.clustering import ClusterContext
+from rag.evidence.reader import load_reader
 from rag.generation.base import Generation, Generator
 from rag.grounding.citations import resolve_citations
 from rag.index import Index
@@ -18,7 +20,7 @@ from rag.stages import Stage
 from rag.store import Condition
 from rag.types import Answer, Context, Remark
 
-__all__ = ["ABSTENTION", "QueryEngine", "default_stages"]
+__all__ = ["ABSTENTION", "QueryEngine", "default_stages", "merging_stages", "selection_stage"]
 
 ABSTENTION = "The documents do not hold an answer to this question"
 # What the prompt tells a model to write, and how small ones write it.
@@ -152,7 +154,7 @@ class QueryEngine:
 def default_stages(index: Index, generator: Generator) -> list[Stage]:
     """The stages that the settings ask for, in order."""
     settings = index.settings
-    stages: list[Stage] = [SelectSentences(index.embedder, index.lexical, settings.selection)]
+    stages: list[Stage] = [*merging_stages(index), selection_stage(index)]
     if settings.pruning.mode != "off":
         attributor = load_attributor(settings.pruning.method, encoder_of(index.embedder))
         counter = index.embedder.counter
@@ -160,3 +162,16 @@ def default_stages(index: Index, generator: Generator) -> list[Stage]:
             FrugalPrompt(attributor, settings.pruning, counter, lambda: generator.reading_speed)
         )
     return stages
+
+
+def merging_stages(index: Index) -> list[Stage]:
+    """What comes before selection."""
+    settings = index.settings.clustering
+    return [] if settings.mode == "off" else [ClusterContext(index.sentences, settings)]
+
+
+def selection_stage(index: Index) -> SelectSentences:
+    """Selection, with the joint reader where the settings want it."""
+    settings = index.settings.selection
+    reader = load_reader() if settings.reader else None
+    return SelectSentences(index.sentences, index.lexical, settings, reader)

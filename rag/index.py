@@ -11,6 +11,7 @@ from rag.chunking import Chunker, RecursiveChunker, SentenceChunker, TokenChunke
 from rag.embedding.base import Embedder, Vectors
 from rag.embedding.context import embedded_text
 from rag.embedding.lexical import LexicalEncoder, SparseVector
+from rag.embedding.memo import RememberingEmbedder
 from rag.embedding.registry import load_embedder
 from rag.errors import ConfigError, IndexMissing
 from rag.manifest import IndexManifest
@@ -48,6 +49,11 @@ class Index:
         chunking = self.settings.chunking
         kind = CHUNKERS[chunking.kind]
         return kind(self.embedder.counter, chunking.size, chunking.overlap)
+
+    @cached_property
+    def sentences(self) -> RememberingEmbedder:
+        """The embedder with a memory: stages look at the same sentences, and often again."""
+        return RememberingEmbedder(self.embedder)
 
     @cached_property
     def retriever(self) -> HybridRetriever:

@@ -28,6 +28,7 @@ from rag.ids import digest
 
 __all__ = [
     "ChunkingSettings",
+    "ClusteringSettings",
     "EmbeddingSettings",
     "GenerationSettings",
     "IngestSettings",
@@ -142,16 +143,39 @@ class RetrievalSettings(_Group):
 class SelectionSettings(_Group):
     """How retrieved chunks are narrowed to evidence sentences."""
 
-    sentences: int = Field(3, ge=0, description="most sentences kept; 0 keeps whole chunks")
-    relative_cut: float = Field(
-        0.75, ge=0, le=1, description="share of the best sentence's score the others need"
+    keep: Literal["evidence", "everything"] = Field(
+        "evidence", description="everything: whole chunks, only judged"
+    )
+    recall_weight: float = Field(
+        5.0, gt=0, description="what missed evidence costs, against kept text; 1: the best IoU"
+    )
+    target_recall: float = Field(
+        0.0, ge=0, le=1, description="share of the expected evidence; where set, in its place"
     )
     budget: int = Field(
         0, ge=0, description="tokens kept at most; where set, in place of the two above"
     )
+    reader: bool = Field(False, description="read question and passage together: better, slower")
+    scorer: str = Field("", description="a scorer of your own; empty: the bundled one")
     min_evidence: float = Field(
         0.55, ge=-1, le=1.5, description="score of the best sentence below which we abstain"
     )
+
+
+class ClusteringSettings(_Group):
+    """How passages that say the same are made one (Clustered RAG)."""
+
+    mode: Literal["off", "extractive"] = "off"
+    policy: str = Field("silhouette", description="fixed:4, silhouette or sqrt: how many clusters")
+    alike: float = Field(
+        0.85, gt=0, le=1, description="cosine from which two sentences say the same"
+    )
+    min_redundancy: float = Field(
+        0.3, ge=0, le=1, description="share of text said twice, below which nothing is done"
+    )
+    budget: int = Field(320, ge=1, description="tokens kept at most")
+    share: float = Field(0.5, gt=0, le=1, description="share of tokens kept at most")
+    novelty: float = Field(0.3, ge=0, lt=1, description="weight of newness against relevance")
 
 
 class PruningSettings(_Group):
@@ -230,6 +254,7 @@ class Settings(BaseSettings):
     embedding: EmbeddingSettings = EmbeddingSettings()
     lexical: LexicalSettings = LexicalSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
+    clustering: ClusteringSettings = ClusteringSettings()
     selection: SelectionSettings = SelectionSettings()
     pruning: PruningSettings = PruningSettings()
     generation: GenerationSettings = GenerationSettings()

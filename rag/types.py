@@ -186,15 +186,26 @@ class ScoredChunk:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """What is left of a retrieved chunk: `kept` only ever shrinks, and lies inside the chunk."""
+    """What is left of a retrieved chunk: `kept` only ever shrinks, and lies inside the chunk.
+
+    `parts` are the scores that retrieval had for the chunk.
+    """
 
     chunk: Chunk
     kept: SpanSet
     score: float = 0.0
+    parts: Mapping[str, float] = field(default_factory=dict)
 
     def narrow(self, kept: SpanSet) -> Passage:
         """The same passage with no more than `kept` of it."""
         return replace(self, kept=self.kept & kept)
+
+    def keep(self, stretches: Iterable[Span]) -> Passage:
+        """The passage with no more than these, and the white space between neighbours."""
+        kept = self.kept & SpanSet(stretches)
+        gaps = (gap for gap in self.kept - kept if not self.chunk.slice(gap).strip())
+        inner = [gap for gap in gaps if gap.start - 1 in kept and gap.end in kept]
+        return self.narrow(kept | SpanSet(inner))
 
     @property
     def pieces(self) -> list[str]:
@@ -226,7 +237,16 @@ class Context:
     @classmethod
     def of(cls, found: Iterable[ScoredChunk]) -> Context:
         """Retrieved chunks, each whole."""
-        return cls(tuple(Passage(hit.chunk, SpanSet([hit.chunk.span]), hit.score) for hit in found))
+        return cls(
+            tuple(
+                Passage(hit.chunk, SpanSet([hit.chunk.span]), hit.score, hit.parts) for hit in found
+            )
+        )
+
+    def keep(self, stretches: Mapping[int, Iterable[Span]]) -> Context:
+        """The passages with these numbers, in this order, with no more than these stretches."""
+        kept = (self.passages[at].keep(spans) for at, spans in stretches.items())
+        return replace(self, passages=tuple(kept))
 
     @property
     def pieces(self) -> list[str]:

@@ -41,6 +41,15 @@ def query(
     text: Question,
     top_k: TopK = None,
     filters: Filters = None,
+    budget: Annotated[
+        int | None, typer.Option("--budget", min=1, help="Tokens of context, at most.")
+    ] = None,
+    target_recall: Annotated[
+        float | None,
+        typer.Option(
+            "--target-recall", min=0.01, max=1, help="Keep this share of the expected evidence."
+        ),
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show what was kept and what was left out.")
     ] = False,
@@ -54,7 +63,14 @@ def query(
 
     question = _read(text)
     conditions = [parse_condition(each) for each in filters or []]
-    with open_engine(run.settings) as engine:
+    if budget is not None and target_recall is not None:
+        raise UsageError("--budget and --target-recall say two things", hint="leave one out")
+    chosen = {"budget": budget, "target_recall": target_recall}
+    selection = run.settings.selection.model_copy(
+        update={name: value for name, value in chosen.items() if value is not None}
+    )
+    settings = run.settings.model_copy(update={"selection": selection})
+    with open_engine(settings) as engine:
         answer = engine.query(question, top_k=top_k, conditions=conditions)
     payload = answer_to_json(answer)
     if explain:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
     from sentence_transformers import SentenceTransformer
 
-__all__ = ["SentenceTransformerEmbedder"]
+__all__ = ["SentenceTransformerEmbedder", "has_bfloat16"]
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -129,7 +129,7 @@ class SentenceTransformerEmbedder:
         if self._backend == "openvino":
             return torch.float32  # OpenVINO chooses its own
         if self._precision == "auto":
-            return torch.bfloat16 if _has_bfloat16(self.device) else torch.float32
+            return torch.bfloat16 if has_bfloat16(self.device) else torch.float32
         return torch.bfloat16 if self._precision == "bfloat16" else torch.float32
 
     @cached_property
@@ -239,7 +239,7 @@ def _batches(lengths: Sequence[int], longest: int) -> Iterator[list[int]]:
         yield batch
 
 
-def _has_bfloat16(device: str) -> bool:
+def has_bfloat16(device: str) -> bool:
     """Whether bfloat16 is fast here and not just emulated."""
     import torch
 

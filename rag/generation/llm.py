@@ -116,7 +116,7 @@ class LlmGenerator:
         raise ModelError(
             f"the question and one passage do not fit {self.name}, which reads "
             f"{self._llm.metadata.context_window} tokens",
-            hint="ask shorter, lower selection.sentences, or raise generation.context_window",
+            hint="ask shorter, set selection.budget, or raise generation.context_window",
         )
 
 

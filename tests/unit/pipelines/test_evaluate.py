@@ -310,7 +310,7 @@ def test_each_corpus_and_each_way_of_indexing_has_a_scratch_index_of_its_own(
         return planned(questions, Settings(**values)).settings.store.path
 
     assert scratch() == planned(questions, SETTINGS).settings.store.path
-    assert scratch(retrieval={"top_k": 9}, selection={"sentences": 1}) == scratch()
+    assert scratch(retrieval={"top_k": 9}, selection={"budget": 9}) == scratch()
     elsewhere = planned(lay_out(tmp_path)).settings.store.path
     others = [
         scratch(chunking={"size": 25}),

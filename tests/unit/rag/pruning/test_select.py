@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from rag.embedding.base import Embedder, Vectors
 from rag.embedding.lexical import LexicalEncoder
 from rag.embedding.registry import load_embedder
+from rag.errors import ModelError
+from rag.evidence.reader import Reading
 from rag.pruning import SelectSentences
 from rag.settings import EmbeddingSettings, SelectionSettings
 from rag.spans import Span, SpanSet
@@ -19,11 +21,19 @@ from rag.types import Chunk, Context, Passage
 WORDS = ["harbour", "timber", "arrivals", "margin", "revenue", "turbine", "kidney", "gateway"]
 
 
+class PlainCounter:
+    """Words are tokens."""
+
+    def count_all(self, texts: Sequence[str]) -> list[int]:
+        return [len(text.split()) for text in texts]
+
+
 class WordEmbedder:
     """Counts words: the cosine of two texts is what a reader can work out. It notes each text."""
 
     def __init__(self) -> None:
         self.judged: list[str] = []
+        self.counter = PlainCounter()
 
     def embed_documents(self, texts: Sequence[str]) -> Vectors:
         self.judged += texts
@@ -62,9 +72,8 @@ TURBINE = "A turbine turns in every strong wind. Revenue and margin grew with th
 LEXICAL = LexicalEncoder()
 
 
-def select(embedder: Embedder, sentences: int, cut: float = 0.0) -> SelectSentences:
-    settings = SelectionSettings(sentences=sentences, relative_cut=cut)
-    return SelectSentences(embedder, LEXICAL, settings)
+def select(embedder: Embedder, **settings: object) -> SelectSentences:
+    return SelectSentences(embedder, LEXICAL, SelectionSettings(**settings))  # type: ignore[arg-type]
 
 
 def scores(embedder: Embedder, question: str, sentences: Sequence[str]) -> list[float]:
@@ -83,18 +92,18 @@ def scores(embedder: Embedder, question: str, sentences: Sequence[str]) -> list[
     ]
 
 
-def test_the_nearest_sentences_are_kept_and_point_into_the_document() -> None:
+def test_the_nearest_sentence_is_kept_and_points_into_the_document() -> None:
     context = Context((passage(TURBINE, 50), passage(HARBOUR, 900)))
-    narrowed = select(WordEmbedder(), 1)("harbour arrivals", context)
+    narrowed = select(WordEmbedder(), budget=12)("harbour arrivals", context)
     assert pieces(narrowed) == [["The harbour counted its arrivals in May."]]
     (only,) = narrowed.passages
     assert only.kept == SpanSet([Span(900, 940)])
-    assert only.score == pytest.approx(narrowed.evidence)
+    assert 0 < only.score < 1
 
 
 def test_passages_are_ordered_by_their_best_sentence() -> None:
     context = Context((passage(HARBOUR), passage(TURBINE, 100)))
-    narrowed = select(WordEmbedder(), 2)("margin revenue kidney", context)
+    narrowed = select(WordEmbedder(), target_recall=1.0)("margin revenue kidney", context)
     first, second = narrowed.passages
     assert first.chunk.text == TURBINE
     assert second.chunk.text == HARBOUR
@@ -102,25 +111,53 @@ def test_passages_are_ordered_by_their_best_sentence() -> None:
 
 
 def test_neighbours_that_are_both_kept_are_one_stretch() -> None:
-    narrowed = select(WordEmbedder(), 2)("kidney kidney harbour", Context((passage(HARBOUR, 7),)))
+    narrowed = select(WordEmbedder(), target_recall=1.0)(
+        "kidney kidney harbour", Context((passage(HARBOUR, 7),))
+    )
     assert pieces(narrowed) == [[HARBOUR]]
 
 
 def test_white_space_is_not_kept_where_it_was_not_before() -> None:
     kept = [Span(0, 40), Span(41, len(HARBOUR))]
-    narrowed = select(WordEmbedder(), 2)("kidney harbour", Context((passage(HARBOUR, 0, kept),)))
+    narrowed = select(WordEmbedder(), target_recall=1.0)(
+        "kidney harbour", Context((passage(HARBOUR, 0, kept),))
+    )
     assert narrowed.passages[0].kept == SpanSet(kept)
 
 
-@pytest.mark.parametrize(("cut", "kept"), [(0.0, 4), (0.2, 2), (1.0, 1)])
-def test_a_sentence_far_behind_the_best_is_not_kept_however_many_may_be(
-    cut: float, kept: int
-) -> None:
-    sentences = [*HARBOUR.split(". "), *TURBINE.split(". ")]
+def test_more_weight_on_recall_never_keeps_less(bundled: Embedder) -> None:
     context = Context((passage(HARBOUR), passage(TURBINE, 100)))
-    narrowed = select(WordEmbedder(), 4, cut)("harbour arrivals", context)
-    text = " ".join(piece for each in pieces(narrowed) for piece in each)
-    assert sum(sentence in text for sentence in sentences) == kept
+    question = "What did the harbour count?"
+    kept = [
+        sum(each.kept.length for each in select(bundled, **each)(question, context).passages)
+        for each in ({"recall_weight": w} for w in (0.2, 1.0, 5.0, 1e6))
+    ]
+    assert kept == sorted(kept)
+    assert kept[-1] > kept[0]
+
+
+def test_a_budget_holds_and_a_sentence_too_long_for_it_is_passed_over(bundled: Embedder) -> None:
+    context = Context((passage(HARBOUR), passage(TURBINE, 100)))
+    for budget in (1, 8, 9, 17, 18, 100):
+        narrowed = select(bundled, budget=budget)("harbour arrivals in May", context)
+        assert bundled.counter.total(narrowed.pieces) <= budget
+    whole = select(bundled, budget=100)("harbour arrivals in May", context)
+    assert sorted(whole.pieces) == sorted([HARBOUR, TURBINE])
+
+
+class Broken:
+    """A reader that cannot be loaded."""
+
+    def read(self, question: str, passages: Sequence[str]) -> list[Reading]:
+        raise ModelError("no weights", hint="train some")
+
+
+def test_selection_goes_on_without_a_reader_that_fails_and_says_so(bundled: Embedder) -> None:
+    context = Context((passage(HARBOUR), passage(TURBINE, 100)))
+    broken = SelectSentences(bundled, LEXICAL, SelectionSettings(), Broken())  # type: ignore[arg-type]
+    narrowed = broken("What did the harbour count?", context)
+    assert narrowed.passages == select(bundled)("What did the harbour count?", context).passages
+    assert narrowed.remark.note == "without the joint reader: no weights"
 
 
 def test_the_evidence_is_the_best_score_whatever_is_kept(bundled: Embedder) -> None:
@@ -129,16 +166,16 @@ def test_the_evidence_is_the_best_score_whatever_is_kept(bundled: Embedder) -> N
     sentences = [*HARBOUR.split(". "), *TURBINE.split(". ")]
     sentences = [sentence if sentence.endswith(".") else sentence + "." for sentence in sentences]
     expected = scores(bundled, question, sentences)
-    for keep in (0, 1, 2, 50):
-        narrowed = select(bundled, keep)(question, context)
+    for settings in ({"keep": "everything"}, {"budget": 12}, {"target_recall": 1.0}, {}):
+        narrowed = select(bundled, **settings)(question, context)
         assert narrowed.evidence == pytest.approx(max(expected), abs=0.01)
-        if keep == 1:
+        if "budget" in settings:
             assert pieces(narrowed) == [[sentences[expected.index(max(expected))]]]
 
 
 def test_rare_words_of_a_question_count_beside_its_meaning(bundled: Embedder) -> None:
     text = "The fourth implant beacons to its gateway. The implant XJ-904 was seen in spring."
-    narrowed = select(bundled, 1)("Tell me of XJ-904.", Context((passage(text),)))
+    narrowed = select(bundled, recall_weight=0.1)("Tell me of XJ-904.", Context((passage(text),)))
     assert pieces(narrowed) == [["The implant XJ-904 was seen in spring."]]
     assert narrowed.evidence == pytest.approx(
         max(scores(bundled, "Tell me of XJ-904.", text.replace(". T", ".|T").split("|"))), abs=0.01
@@ -148,7 +185,7 @@ def test_rare_words_of_a_question_count_beside_its_meaning(bundled: Embedder) ->
 def test_the_default_threshold_tells_evidence_from_its_absence(bundled: Embedder) -> None:
     context = Context((passage(HARBOUR), passage(TURBINE, 100)))
     asked, foreign = (
-        select(bundled, 1)(question, context).evidence
+        select(bundled)(question, context).evidence
         for question in ("What was counted at the harbour in May?", "Who won the chess title?")
     )
     assert asked is not None
@@ -156,9 +193,9 @@ def test_the_default_threshold_tells_evidence_from_its_absence(bundled: Embedder
     assert asked > SelectionSettings().min_evidence > foreign
 
 
-def test_0_sentences_keeps_every_passage_whole_and_only_judges() -> None:
+def test_keeping_everything_leaves_every_passage_whole_and_only_judges() -> None:
     context = Context((passage(HARBOUR), passage(TURBINE, 100, kept=[Span(100, 137)])))
-    narrowed = select(WordEmbedder(), 0)("harbour", context)
+    narrowed = select(WordEmbedder(), keep="everything")("harbour", context)
     assert narrowed.passages == context.passages
     assert narrowed.evidence is not None
 
@@ -166,7 +203,7 @@ def test_0_sentences_keeps_every_passage_whole_and_only_judges() -> None:
 def test_a_sentence_that_several_chunks_hold_is_judged_and_kept_once() -> None:
     embedder = WordEmbedder()
     context = Context((passage(HARBOUR), passage(HARBOUR, 200), passage(TURBINE, 100)))
-    narrowed = select(embedder, 4)("harbour arrivals", context)
+    narrowed = select(embedder, target_recall=1.0)("harbour arrivals", context)
     assert len(embedder.judged) == len(set(embedder.judged)) == 4
     assert [each.chunk.ordinal for each in narrowed.passages] == [0, 100]
 
@@ -174,14 +211,16 @@ def test_a_sentence_that_several_chunks_hold_is_judged_and_kept_once() -> None:
 def test_a_sentence_of_two_documents_is_judged_in_each() -> None:
     embedder = WordEmbedder()
     context = Context((passage(HARBOUR, key="a"), passage(HARBOUR, key="b")))
-    narrowed = select(embedder, 4)("harbour arrivals", context)
+    narrowed = select(embedder, target_recall=1.0)("harbour arrivals", context)
     assert {each.chunk.doc_id for each in narrowed.passages} == {"a", "b"}
 
 
 def test_only_what_is_still_kept_is_judged() -> None:
     embedder = WordEmbedder()
     kept = [Span(41, len(HARBOUR))]
-    narrowed = select(embedder, 5)("harbour arrivals", Context((passage(HARBOUR, 0, kept),)))
+    narrowed = select(embedder, target_recall=1.0)(
+        "harbour arrivals", Context((passage(HARBOUR, 0, kept),))
+    )
     assert embedder.judged == ["The kidney filters the blood of mammals."]
     assert narrowed.passages[0].kept == SpanSet(kept)
 
@@ -189,7 +228,7 @@ def test_only_what_is_still_kept_is_judged() -> None:
 def test_what_holds_hardly_a_letter_is_no_evidence() -> None:
     embedder = WordEmbedder()
     text = f"Total\n\n17\n\n1,204 1,150 980\n\n{HARBOUR}"
-    narrowed = select(embedder, 5)("harbour", Context((passage(text),)))
+    narrowed = select(embedder, target_recall=1.0)("harbour", Context((passage(text),)))
     assert len(embedder.judged) == 2
     assert pieces(narrowed) == [[HARBOUR]]
 
@@ -197,23 +236,23 @@ def test_what_holds_hardly_a_letter_is_no_evidence() -> None:
 @pytest.mark.parametrize("text", ["17", "Total 4", "— . … !"])
 def test_where_no_sentence_can_be_judged_nothing_is_dropped(text: str) -> None:
     context = Context((passage(text),))
-    narrowed = select(WordEmbedder(), 3)("harbour", context)
+    narrowed = select(WordEmbedder())("harbour", context)
     assert (narrowed.passages, narrowed.evidence) == (context.passages, None)
 
 
 def test_an_empty_context_stays_empty() -> None:
-    assert select(WordEmbedder(), 3)("harbour", Context()) == Context()
+    assert select(WordEmbedder())("harbour", Context()) == Context()
 
 
 @pytest.mark.parametrize("question", ["", "the of and", "\U0001f600"])
 def test_a_question_without_terms_is_judged_by_meaning_alone(
     bundled: Embedder, question: str
 ) -> None:
-    narrowed = select(bundled, 1)(question, Context((passage(HARBOUR),)))
+    narrowed = select(bundled)(question, Context((passage(HARBOUR),)))
     sentences = ["The harbour counted its arrivals in May.", HARBOUR[41:]]
     cosines = bundled.embed_documents(sentences) @ bundled.embed_queries([question])[0]
     assert narrowed.evidence == pytest.approx(float(cosines.max()), abs=0.01)
-    assert pieces(narrowed) == [[sentences[int(cosines.argmax())]]]
+    assert sentences[int(cosines.argmax())] in narrowed.pieces[0]
 
 
 SENTENCES = st.lists(st.sampled_from(WORDS), min_size=1, max_size=6).map(
@@ -239,38 +278,40 @@ def contexts(draw: st.DrawFn) -> Context:
 
 @given(
     contexts(),
-    st.integers(0, 5),
-    st.sampled_from([0.0, 0.5, 0.75, 1.0]),
+    st.sampled_from(
+        [{}, {"budget": 9}, {"target_recall": 0.5}, {"recall_weight": 9.0}, {"keep": "everything"}]
+    ),
     st.lists(st.sampled_from(WORDS), max_size=3).map(" ".join),
 )
 def test_selection_only_narrows_to_the_best(
-    context: Context, keep: int, cut: float, question: str
+    context: Context, settings: dict[str, object], question: str
 ) -> None:
     embedder = WordEmbedder()
-    narrowed = select(embedder, keep, cut)(question, context)
+    stage = select(embedder, **settings)
+    narrowed = stage(question, context)
+    assert stage(question, context) == narrowed
     given_to = {each.chunk.doc_id: each for each in context.passages}
     assert len({each.chunk.doc_id for each in narrowed.passages}) == len(narrowed.passages)
     for each in narrowed.passages:
         assert each.chunk == given_to[each.chunk.doc_id].chunk
         assert each.kept <= given_to[each.chunk.doc_id].kept
-    if not embedder.judged:
-        assert narrowed == context
-        return
-    expected = scores(WordEmbedder(), question, embedder.judged)
-    best = sorted(expected, reverse=True)
-    assert narrowed.evidence == pytest.approx(best[0], abs=1e-5)
-    if keep:
-        wanted = [score for score in best[:keep] if score >= cut * best[0] - 1e-5]
-        ranks = [each.score for each in narrowed.passages]
-        assert ranks == sorted(ranks, reverse=True)
-        assert ranks[0] == pytest.approx(best[0], abs=1e-5)
-        kept = "".join(piece for each in pieces(narrowed) for piece in each)
-        # Each kept passage holds a sentence of its score, and nothing kept scores below the cut.
-        for each in narrowed.passages:
-            assert min(abs(each.score - score) for score in wanted) < 1e-5
-        held = [
-            score for text, score in zip(embedder.judged, expected, strict=True) if text in kept
-        ]
-        assert min(held) >= wanted[-1] - 1e-5
-    else:
+    ranking = stage.rank(question, context)
+    if not ranking.units:
         assert narrowed.passages == context.passages
+        return
+    texts = list(dict.fromkeys(embedder.judged))
+    assert narrowed.evidence == pytest.approx(
+        max(scores(WordEmbedder(), question, [unit.text for unit in ranking.units])), abs=1e-5
+    )
+    assert {unit.text for unit in ranking.units} == set(texts)
+    assert list(ranking.probabilities) == sorted(ranking.probabilities, reverse=True)
+    if "keep" in settings:
+        assert narrowed.passages == context.passages
+    elif "budget" not in settings:  # a prefix of the ranking, to the last sentence
+        kept = {each.chunk.doc_id: each.kept for each in narrowed.passages}
+        inside = [
+            SpanSet([unit.span]) <= kept.get(context.passages[unit.passage].chunk.doc_id, SpanSet())
+            for unit in ranking.units
+        ]
+        assert inside == sorted(inside, reverse=True)
+        assert inside[0]

@@ -1,0 +1,1 @@
+"""Training: from questions with references to what selection ships with."""

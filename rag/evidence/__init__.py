@@ -1,0 +1,1 @@
+"""Evidence: how likely a stretch of a document is to answer a question."""

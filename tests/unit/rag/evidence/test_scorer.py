@@ -1,0 +1,77 @@
+"""The scorer's file, and that what ships was trained on the tuning side alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eval.datasets import read_questions
+from eval.split import split_questions
+from pipelines.train.examples import TRAINING_SETS
+from pipelines.train.scorer import Rows, about_reader, fit
+from rag.errors import ConfigError
+from rag.evidence.features import FEATURES, READER_FEATURES
+from rag.evidence.scorer import BUNDLED_SCORER, BUNDLED_SCORER_READ, Scorer
+
+ALL = (*FEATURES, *READER_FEATURES)
+
+
+def test_a_fitted_scorer_gives_the_shares_it_saw(tmp_path: Path) -> None:
+    drawn = np.random.default_rng(0)
+    matrix = drawn.normal(size=(4_000, 2)).astype(np.float32)
+    share = 1 / (1 + np.exp(-(2 * matrix[:, 0] - 1)))  # the second column means nothing
+    scorer = fit([Rows(matrix, share.astype(np.float64))], ("near", "noise"), {})
+    assert np.abs(scorer.probabilities(matrix) - share).max() < 0.02
+    path = tmp_path / "scorer.json"
+    path.write_text(scorer.model_dump_json(), encoding="utf-8")
+    assert Scorer.read(path, ("near", "noise")) == scorer
+
+
+@pytest.mark.parametrize("content", [None, "", "{}", '{"features": ["a"]}'])
+def test_what_is_no_scorer_is_refused(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "scorer.json"
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+    with pytest.raises(ConfigError, match="cannot read the scorer"):
+        Scorer.read(path, FEATURES)
+
+
+def test_a_scorer_of_other_features_is_refused() -> None:
+    with pytest.raises(ConfigError, match="other features"):
+        Scorer.read(BUNDLED_SCORER, FEATURES[1:])
+
+
+@pytest.fixture(scope="session")
+def tested_on(shared: Path) -> set[str]:
+    """The documents of the testing side of every training set."""
+    return {
+        reference.doc
+        for name in TRAINING_SETS
+        for question in split_questions(
+            read_questions(shared / "data" / name / "questions.jsonl"), "test"
+        )
+        for reference in question.references
+    }
+
+
+def test_nothing_that_ships_was_trained_on_a_document_that_is_tested_on(
+    tested_on: set[str],
+) -> None:
+    seen = about_reader()
+    plain = Scorer.read(BUNDLED_SCORER, FEATURES).about
+    read = Scorer.read(BUNDLED_SCORER_READ, ALL).about
+    for about in (seen, plain, read):
+        assert about["documents"]
+        assert set(about["sets"]) <= set(TRAINING_SETS)
+        assert not tested_on & set(about["documents"])
+    # What the scorer on top learns from, the reader has not read.
+    assert not set(seen["documents"]) & set(read["documents"])
+
+
+def test_the_bundled_files_are_small() -> None:
+    folder = BUNDLED_SCORER.parent
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 4 << 20
+    assert json.loads(BUNDLED_SCORER.read_text(encoding="utf-8"))["features"] == list(FEATURES)
