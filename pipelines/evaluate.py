@@ -31,7 +31,17 @@ from rag.settings import ModelsSettings, Settings, StoreSettings
 from rag.tokens import TokenCounter
 from rag.types import Context, Document
 
-__all__ = ["Calibration", "Plan", "Watch", "prepare", "read_corpus", "record_run", "texts_of"]
+__all__ = [
+    "Calibration",
+    "Plan",
+    "Watch",
+    "located",
+    "open_scratch",
+    "prepare",
+    "read_corpus",
+    "record_run",
+    "texts_of",
+]
 
 BUDGETS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
 """Token budgets that calibration chooses from."""
@@ -120,6 +130,7 @@ def prepare(
     *,
     split: Side = "all",
     target_recall: float | None = None,
+    tuning: bool = False,
     sample: int | None = None,
     label: str = "spanrag",
 ) -> Plan:
@@ -132,6 +143,7 @@ def prepare(
         split: which side of the document-level split to ask.
         target_recall: calibrate the context budget for this recall on the tuning side, and ask
             the testing side.
+        tuning: read the tuning side too, and ask the testing side.
         sample: ask only so many questions, always the same ones.
         label: what reports call the run.
 
@@ -141,9 +153,10 @@ def prepare(
     """
     documents = read_corpus(corpora, settings.ingest.ignore)
     asked = read_questions(questions, texts_of(documents))
-    side: Side = "test" if target_recall is not None else split
+    tuning = tuning or target_recall is not None
+    side: Side = "test" if tuning else split
     chosen = _sampled(split_questions(asked, side), sample)
-    tune = split_questions(asked, "tune") if target_recall is not None else []
+    tune = split_questions(asked, "tune") if tuning else []
     plain = _plain(settings)
     header = Header(
         label=label,
@@ -179,7 +192,7 @@ def record_run(plan: Plan, watch: Watch | None = None) -> Run:
     watch = watch or Watch()
     settings = plan.settings
     notes: dict[str, object] = {}
-    with _open_scratch(settings) as index:
+    with open_scratch(settings) as index:
         source = open_source(str(plan.corpora), ignore=settings.ingest.ignore)
         report = ingest.ingest(index, [source], prune=True, yes=True, progress=watch.documents)
         notes["ingest"] = {
@@ -216,7 +229,7 @@ def _plain(settings: Settings) -> Settings:
     )
 
 
-def _open_scratch(settings: Settings) -> Index:
+def open_scratch(settings: Settings) -> Index:
     """The scratch index; built by another version or on another device it is made anew."""
     try:
         return open_index(settings, create=True)
@@ -266,7 +279,7 @@ def _ask_all(
                 raise
             logger.warning("question %s: %s", question.id, error)
             stages = tuple(
-                StageRecord(name, _located(each), counter.total(each.pieces))
+                StageRecord(name, located(each), counter.total(each.pieces))
                 for name, each in seen.items()
             )
             record = QuestionRecord(question, stages, failed=str(error))
@@ -281,7 +294,7 @@ def _ask(engine: QueryEngine, question: Question, seen: dict[str, Context]) -> Q
         Citing(Located(each.name, each.span.start, each.span.end), each.verified)
         for each in answer.citations
     )
-    passed = {name: _located(context) for name, context in seen.items()}
+    passed = {name: located(context) for name, context in seen.items()}
     passed["verify"] = tuple(citing.at for citing in citations)
     stages = tuple(
         StageRecord(
@@ -307,7 +320,8 @@ def _ask(engine: QueryEngine, question: Question, seen: dict[str, Context]) -> Q
     )
 
 
-def _located(context: Context) -> tuple[Located, ...]:
+def located(context: Context) -> tuple[Located, ...]:
+    """What a context holds, passage by passage."""
     return tuple(
         Located(passage.chunk.name, span.start, span.end)
         for passage in context.passages
@@ -330,7 +344,7 @@ def _calibrate(index: Index, questions: Sequence[Question], target: float) -> Ca
         ranking = select.rank(question.text, context)
         for budget in totals:
             kept = select.narrow(context, ranking, budget) if budget else context
-            totals[budget] += overlap(question.references, _located(kept)).recall
+            totals[budget] += overlap(question.references, located(kept)).recall
     recalls = {budget: total / max(len(asked), 1) for budget, total in totals.items()}
     enough = (budget for budget in BUDGETS if recalls[budget] >= target)
     budget = next(enough, 0)

@@ -16,6 +16,7 @@ from rag.grounding.citations import resolve_citations
 from rag.index import Index
 from rag.ledger import Entry, TokenLedger
 from rag.pruning import FrugalPrompt, SelectSentences
+from rag.settings import SelectionSettings
 from rag.stages import Stage
 from rag.store import Condition
 from rag.types import Answer, Context, Remark
@@ -170,8 +171,8 @@ def merging_stages(index: Index) -> list[Stage]:
     return [] if settings.mode == "off" else [ClusterContext(index.sentences, settings)]
 
 
-def selection_stage(index: Index) -> SelectSentences:
-    """Selection, with the joint reader where the settings want it."""
-    settings = index.settings.selection
+def selection_stage(index: Index, settings: SelectionSettings | None = None) -> SelectSentences:
+    """Selection, with the joint reader where the settings (by default the index's) want it."""
+    settings = settings or index.settings.selection
     reader = load_reader() if settings.reader else None
     return SelectSentences(index.sentences, index.lexical, settings, reader)

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipelines.cli.evaluate_tables import print_differences, print_run, print_scores
+from pipelines.cli.evaluate_tables import (
+    print_differences,
+    print_run,
+    print_scores,
+    print_tuned,
+)
 from pipelines.cli.run import Run, command
 from rag.errors import UsageError
 
@@ -200,6 +205,39 @@ def _score_files(
     scores = score_retrieval(asked, found, known, ruler=ruler, compat=compat)
     payload = summarize_retrieval(asked, found, scores, unit, ruler.name if ruler else None)
     run.show(payload, lambda console: print_scores(console, payload))
+
+
+@command(app)
+def tune(
+    run: Run,
+    questions: Annotated[Path, typer.Option("--questions", metavar="FILE", help="Question lines.")],
+    corpora: Corpora = None,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE", help="Where to write the scorer.")
+    ] = Path("scorer.json"),
+) -> None:
+    """Fit the scorer of sentences to your questions, and say whether that helps.
+
+    It learns from the questions about some documents and is tried on those about the others.
+    """
+    from eval.files import require_writable
+    from pipelines.cli.progress import show_progress
+    from pipelines.evaluate import Watch, prepare
+    from pipelines.train.tune import tune_scorer
+
+    require_writable(out)
+    plan = prepare(run.settings, questions, corpora or questions.parent / "corpora", tuning=True)
+    with show_progress(run.err, run.quiet, "documents") as documents:
+        tuned = tune_scorer(plan, out, Watch(documents))
+    payload = {
+        "scorer": str(out),
+        "questions": {"tune": tuned.learned, "test": tuned.tested},
+        "iou": {"before": tuned.iou[0], "after": tuned.iou[1]},
+        "recall": {"before": tuned.recall[0], "after": tuned.recall[1]},
+        "iou_gain": {"low": tuned.gain.low, "high": tuned.gain.high},
+    }
+
+    run.show(payload, lambda console: print_tuned(console, tuned, out))
 
 
 @command(app)

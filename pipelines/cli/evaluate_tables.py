@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from eval.runs import Run
     from eval.score import RunScores, Scores
     from eval.stats import Interval
+    from pipelines.train.tune import Tuned
 
-__all__ = ["print_differences", "print_run", "print_scores"]
+__all__ = ["print_differences", "print_run", "print_scores", "print_tuned"]
 
 _TITLES = {
     "iou": "IoU",
@@ -170,3 +171,14 @@ def _figure(name: str, value: float, *, sign: bool = False) -> str:
     if name in _PERCENT:
         return f"{value * 100:{plus}.1f}"
     return f"{value:{plus},.0f}" if name == "tokens" else f"{value * 1000:{plus},.1f} ms"
+
+
+def print_tuned(console: Console, tuned: Tuned, path: Path) -> None:
+    """What tuning the scorer came to."""
+    console.print(f"learned from {tuned.learned} questions, tried on {tuned.tested} others")
+    for name, (before, after) in (("IoU", tuned.iou), ("recall", tuned.recall)):
+        console.print(f"{name:<8}{before:.1%} -> {after:.1%}")
+    verdict = "real" if tuned.gain.excludes_zero else "not told from nought"
+    low, high = tuned.gain
+    console.print(f"the difference in IoU is {verdict} ({low:+.1%} to {high:+.1%})")
+    console.print(f"wrote {path}: use it with --set selection.scorer={path}")

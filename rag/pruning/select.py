@@ -74,10 +74,12 @@ class SelectSentences:
         self._settings = settings
         self._reader = reader
         given = Path(settings.scorer) if settings.scorer else None
-        self._plain = Scorer.read(given or BUNDLED_SCORER, FEATURES)
+        plain = given if given and reader is None else BUNDLED_SCORER
+        self._plain = Scorer.read(plain, FEATURES)
         self._reading = None
         if reader is not None:
-            self._reading = Scorer.read(BUNDLED_SCORER_READ, (*FEATURES, *READER_FEATURES))
+            every = (*FEATURES, *READER_FEATURES)
+            self._reading = Scorer.read(given or BUNDLED_SCORER_READ, every)
 
     def __call__(self, question: str, context: Context) -> Context:
         """The context narrowed to its evidence."""

@@ -127,6 +127,14 @@ def test_a_streamed_completion_is_the_whole_one(gguf: Path) -> None:
     assert "".join(part.delta or "" for part in parts) == whole != ""
 
 
+def test_the_engine_tells_how_fast_it_reads(gguf: Path, counter: TokenCounter) -> None:
+    settings = GenerationSettings(kind="bundled", context_window=1024, max_tokens=4)
+    generator = load_generator(settings, counter, gguf.parent)
+    assert generator.reading_speed == 0.0  # nothing was read yet
+    generator.generate(QUESTION, context(LONG))
+    assert generator.reading_speed > 0
+
+
 # --- pull ----------------------------------------------------------------------------------
 
 
@@ -226,6 +234,12 @@ def test_a_server_answers_and_its_answer_can_be_cited(
     assert (written.llm_calls, written.degraded) == (1, "")
     resolved = resolve_citations(written.text, given)
     assert TEXTS[0] in [citation.quote for citation in resolved.citations]
+
+
+def test_a_llama_cpp_server_tells_how_fast_it_reads(server: Address, counter: TokenCounter) -> None:
+    generator = of_server(server, counter, max_tokens=4)
+    generator.generate(QUESTION, context(LONG))
+    assert generator.reading_speed > 0
 
 
 def test_the_tokens_booked_are_the_servers_own_count(
