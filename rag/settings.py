@@ -147,7 +147,7 @@ class SelectionSettings(_Group):
         "evidence", description="everything: whole chunks, only judged"
     )
     recall_weight: float = Field(
-        5.0, gt=0, description="what missed evidence costs, against kept text; 1: the best IoU"
+        10.0, gt=0, description="what missed evidence costs, against kept text; 1: the best IoU"
     )
     target_recall: float = Field(
         0.0, ge=0, le=1, description="share of the expected evidence; where set, in its place"

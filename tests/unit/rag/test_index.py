@@ -82,7 +82,7 @@ def test_other_settings_than_it_was_built_with_are_refused_by_name_and_let_go_of
 
 def test_settings_that_do_not_touch_what_is_stored_may_change(tmp_path: Path) -> None:
     open_index(settings(tmp_path), create=True).close()
-    changed = settings(tmp_path, retrieval={"top_k": 3}, selection={"sentences": 1})
+    changed = settings(tmp_path, retrieval={"top_k": 3}, selection={"budget": 9})
     with open_index(changed) as index:
         assert index.settings.retrieval.top_k == 3
 
