@@ -166,7 +166,11 @@ class ClusteringSettings(_Group):
     """How passages that say the same are made one (Clustered RAG)."""
 
     mode: Literal["off", "extractive"] = "off"
-    policy: str = Field("silhouette", description="fixed:4, silhouette or sqrt: how many clusters")
+    policy: str = Field(
+        "silhouette",
+        pattern=r"^(fixed:[1-9]\d*|silhouette|sqrt)$",
+        description="fixed:4, silhouette or sqrt: how many clusters",
+    )
     alike: float = Field(
         0.85, gt=0, le=1, description="cosine from which two sentences say the same"
     )

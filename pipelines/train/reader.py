@@ -1,4 +1,4 @@
-"""Train the joint reader: `python -m pipelines.train.reader --data DIR --out FILE`.
+"""Train the joint reader: `python -m pipelines.train.reader --data DIR --index DIR`.
 
 Only the adapter and the two heads learn. A step takes a few questions, each with passages that hold
 its evidence and passages that a search took for it, drawn anew each epoch. Three losses: every

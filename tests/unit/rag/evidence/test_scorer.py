@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eval.datasets import read_questions
+from eval.datasets import Question, read_questions
+from eval.located import Located
 from eval.split import split_questions
 from pipelines.train.examples import TRAINING_SETS
 from pipelines.train.scorer import Rows, about_reader, fit
@@ -42,6 +43,15 @@ def test_what_is_no_scorer_is_refused(tmp_path: Path, content: str | None) -> No
 def test_a_scorer_of_other_features_is_refused() -> None:
     with pytest.raises(ConfigError, match="other features"):
         Scorer.read(BUNDLED_SCORER, FEATURES[1:])
+
+
+def test_what_ships_learned_from_the_tuning_side_as_its_documents_names_say() -> None:
+    # Needs no data: the split is a digest of a document's name.
+    learned = [about_reader(), Scorer.read(BUNDLED_SCORER, FEATURES).about]
+    learned.append(Scorer.read(BUNDLED_SCORER_READ, ALL).about)
+    for about in learned:
+        asked = [Question(doc, "?", (Located(doc, 0, 1),)) for doc in about["documents"]]
+        assert split_questions(asked, "tune") == asked
 
 
 @pytest.fixture(scope="session")
