@@ -24,7 +24,7 @@ from eval.split import Side, split_questions
 from pipelines import ingest
 from pipelines.query import open_engine
 from rag.engine import QueryEngine, merging_stages, selection_stage
-from rag.errors import DocumentError, IndexMismatch, ModelError
+from rag.errors import ConfigError, DocumentError, IndexMismatch, ModelError
 from rag.ids import digest
 from rag.index import Index, open_index
 from rag.settings import ModelsSettings, Settings, StoreSettings
@@ -150,10 +150,16 @@ def prepare(
     Raises:
         UsageError: a file is not there or a line of it is bad, naming file and line; the chosen
             side is empty.
+        ConfigError: a calibration is asked for where passages are summarised.
     """
+    tuning = tuning or target_recall is not None
+    if tuning and settings.clustering.mode == "abstractive":
+        raise ConfigError(
+            "selection cannot be calibrated or tuned on summaries",
+            hint="set clustering.mode = extractive or off",
+        )
     documents = read_corpus(corpora, settings.ingest.ignore)
     asked = read_questions(questions, texts_of(documents))
-    tuning = tuning or target_recall is not None
     side: Side = "test" if tuning else split
     chosen = _sampled(split_questions(asked, side), sample)
     tune = split_questions(asked, "tune") if tuning else []
@@ -321,10 +327,10 @@ def _ask(engine: QueryEngine, question: Question, seen: dict[str, Context]) -> Q
 
 
 def located(context: Context) -> tuple[Located, ...]:
-    """What a context holds, passage by passage."""
+    """What a context holds, passage by passage; of a written one, what it was written from."""
     return tuple(
         Located(passage.chunk.name, span.start, span.end)
-        for passage in context.passages
+        for passage in context.sources
         for span in passage.kept
     )
 

@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from rag.attribution import encoder_of, load_attributor
-from rag.clustering import ClusterContext
+from rag.clustering import ClusterContext, SummariseClusters, SummaryCache
+from rag.errors import ConfigError
 from rag.evidence.reader import load_reader
-from rag.generation.base import Generation, Generator
+from rag.generation.base import Generation, Generator, Summariser
 from rag.grounding.citations import resolve_citations
 from rag.index import Index
 from rag.ledger import Entry, TokenLedger
@@ -61,7 +62,8 @@ class QueryEngine:
             question: what is asked.
             top_k: how many chunks to retrieve, if not as many as the settings say.
             conditions: only chunks that meet all of them.
-            observe: told, after retrieval and after each stage, its name and what it let through.
+            observe: told, after retrieval and after each stage, its name and what it let through,
+                with the stage's remark.
 
         Raises:
             StoreError, ModelError: retrieval or generation failed; everything else degrades.
@@ -77,6 +79,7 @@ class QueryEngine:
         for stage in self._stages:
             context = self._narrow(stage, question, context, ledger)
             observe(stage.name, context)
+        context = replace(context, remark=Remark())
         reason = self._no_evidence(context)
         if reason:
             return Answer(
@@ -93,24 +96,26 @@ class QueryEngine:
         began = time.perf_counter()
         degraded = ""
         try:
-            narrowed = stage(question, context)
+            narrowed = stage(question, replace(context, remark=Remark()))
             tokens_out = counter.total(narrowed.pieces)
         except Exception as error:
             logger.warning("stage %s failed, going on without it", stage.name, exc_info=True)
             degraded = f"{type(error).__name__}: {error}".splitlines()[0]
-            narrowed, tokens_out = context, tokens_in
+            narrowed, tokens_out = replace(context, remark=Remark()), tokens_in
         ledger.add(
             Entry(
                 stage.name,
                 tokens_in,
                 tokens_out,
-                seconds=time.perf_counter() - began,
-                degraded=degraded,
+                narrowed.remark.llm_calls,
+                narrowed.remark.llm_tokens,
+                time.perf_counter() - began,
+                degraded,
                 note=narrowed.remark.note,
                 overruled=narrowed.remark.overruled,
             )
         )
-        return replace(narrowed, remark=Remark())
+        return narrowed
 
     def _no_evidence(self, context: Context) -> str:
         if not context.passages:
@@ -155,7 +160,7 @@ class QueryEngine:
 def default_stages(index: Index, generator: Generator) -> list[Stage]:
     """The stages that the settings ask for, in order."""
     settings = index.settings
-    stages: list[Stage] = [*merging_stages(index), selection_stage(index)]
+    stages: list[Stage] = [*merging_stages(index, generator), selection_stage(index)]
     if settings.pruning.mode != "off":
         attributor = load_attributor(settings.pruning.method, encoder_of(index.embedder))
         counter = index.embedder.counter
@@ -165,10 +170,24 @@ def default_stages(index: Index, generator: Generator) -> list[Stage]:
     return stages
 
 
-def merging_stages(index: Index) -> list[Stage]:
-    """What comes before selection."""
+def merging_stages(index: Index, generator: Generator | None = None) -> list[Stage]:
+    """What comes before selection.
+
+    Raises:
+        ConfigError: summaries are asked for, and the generator is no language model.
+    """
     settings = index.settings.clustering
-    return [] if settings.mode == "off" else [ClusterContext(index.sentences, settings)]
+    if settings.mode == "off":
+        return []
+    if settings.mode == "extractive":
+        return [ClusterContext(index.sentences, settings)]
+    if not isinstance(generator, Summariser):
+        raise ConfigError(
+            "clustering.mode = abstractive needs a language model",
+            hint="set generation.kind to bundled, local or server, or clustering.mode = extractive",
+        )
+    cache = SummaryCache(settings.cache)
+    return [SummariseClusters(index.sentences, settings, generator, cache)]
 
 
 def selection_stage(index: Index, settings: SelectionSettings | None = None) -> SelectSentences:

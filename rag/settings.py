@@ -165,7 +165,9 @@ class SelectionSettings(_Group):
 class ClusteringSettings(_Group):
     """How passages that say the same are made one (Clustered RAG)."""
 
-    mode: Literal["off", "extractive"] = "off"
+    mode: Literal["off", "extractive", "abstractive"] = Field(
+        "off", description="extractive: in sentences of theirs; abstractive: in a model's words"
+    )
     policy: str = Field(
         "silhouette",
         pattern=r"^(fixed:[1-9]\d*|silhouette|sqrt)$",
@@ -180,6 +182,9 @@ class ClusteringSettings(_Group):
     budget: int = Field(320, ge=1, description="tokens kept at most")
     share: float = Field(0.5, gt=0, le=1, description="share of tokens kept at most")
     novelty: float = Field(0.3, ge=0, lt=1, description="weight of newness against relevance")
+    cache: Path | None = Field(
+        None, description="file of the summaries that were written; default: in the user's cache"
+    )
 
 
 class PruningSettings(_Group):

@@ -188,16 +188,26 @@ class ScoredChunk:
 class Passage:
     """What is left of a retrieved chunk: `kept` only ever shrinks, and lies inside the chunk.
 
-    `parts` are the scores that retrieval had for the chunk.
+    `parts` are the scores that retrieval had for the chunk. `written` is what a language model
+    wrote in place of what is kept here and in the passages `beside` (a summary of their cluster):
+    the one text in the house without coordinates of its own. `sources` lead back to the documents.
     """
 
     chunk: Chunk
     kept: SpanSet
     score: float = 0.0
     parts: Mapping[str, float] = field(default_factory=dict)
+    written: str = field(default="", repr=False)
+    beside: tuple[Passage, ...] = ()
 
     def narrow(self, kept: SpanSet) -> Passage:
-        """The same passage with no more than `kept` of it."""
+        """The same passage with no more than `kept` of it.
+
+        Raises:
+            ValueError: it is written; no stretch of it can be taken out.
+        """
+        if self.written:
+            raise ValueError("a written passage cannot be narrowed")
         return replace(self, kept=self.kept & kept)
 
     def keep(self, stretches: Iterable[Span]) -> Passage:
@@ -209,19 +219,28 @@ class Passage:
 
     @property
     def pieces(self) -> list[str]:
-        """The kept stretches, in order, each exactly as the document has it."""
-        return [self.chunk.slice(span) for span in self.kept]
+        """The kept stretches, in order, exactly as the document has them, or what was written."""
+        return [self.written] if self.written else [self.chunk.slice(span) for span in self.kept]
+
+    @property
+    def sources(self) -> tuple[Passage, ...]:
+        """The passages whose text this tells: itself, and those beside it where it is written."""
+        return (replace(self, written="", beside=()), *self.beside)
 
 
 @dataclass(frozen=True, slots=True)
 class Remark:
     """What a stage has to say of its work; the ledger keeps it.
 
-    `overruled` counts units of text that only protection kept.
+    `overruled` counts units of text that only protection kept. `why` says of a chunk, by its id,
+    why text of it was dropped. A stage that asks a language model counts what it asked.
     """
 
     note: str = ""
     overruled: int = 0
+    llm_calls: int = 0
+    llm_tokens: int = 0
+    why: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,8 +269,18 @@ class Context:
 
     @property
     def pieces(self) -> list[str]:
-        """The kept stretches of every passage, in order."""
+        """What of every passage stands in the prompt, in order."""
         return [piece for passage in self.passages for piece in passage.pieces]
+
+    @property
+    def sources(self) -> list[Passage]:
+        """The passages whose text this holds, those that a written one tells of in its place."""
+        return [source for passage in self.passages for source in passage.sources]
+
+    @property
+    def written(self) -> bool:
+        """Whether a language model wrote any of it."""
+        return any(passage.written for passage in self.passages)
 
 
 @dataclass(frozen=True, slots=True)

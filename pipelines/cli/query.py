@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
+from pipelines.cli.documents import plain, where
+from pipelines.cli.explain import explanation_to_json, print_explanation
 from pipelines.cli.run import Run, command
 from rag.errors import UsageError
+from rag.explain import losses
 from rag.ledger import Entry
-from rag.spans import SpanSet
-from rag.types import Answer, Chunk, Citation, Passage, Place
+from rag.types import Answer, Chunk, Citation, Context
 
 __all__ = ["answer_to_json", "print_answer", "register"]
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_CONTROL_BUT_LINES = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 Question = Annotated[str, typer.Argument(metavar="TEXT", help="The question; - reads stdin.")]
 TopK = Annotated[int | None, typer.Option("--top-k", min=1, max=1000, help="Chunks to retrieve.")]
@@ -51,7 +48,7 @@ def query(
         ),
     ] = None,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Show what was kept and what was left out.")
+        bool, typer.Option("--explain", help="Show what each stage kept and dropped, and why.")
     ] = False,
     fail_on_abstain: Annotated[
         bool, typer.Option("--fail-on-abstain", help="Exit 8 where there is no answer.")
@@ -71,15 +68,22 @@ def query(
     )
     settings = run.settings.model_copy(update={"selection": selection})
     with open_engine(settings) as engine:
-        answer = engine.query(question, top_k=top_k, conditions=conditions)
+        steps: list[tuple[str, Context]] = []
+        answer = engine.query(
+            question,
+            top_k=top_k,
+            conditions=conditions,
+            observe=lambda stage, context: steps.append((stage, context)),
+        )
+    dropped = losses(steps) if explain else []
     payload = answer_to_json(answer)
     if explain:
-        payload["passages"] = [_passage_to_json(each) for each in answer.context.passages]
+        payload |= explanation_to_json(answer, dropped)
 
     def human(console: Console) -> None:
         print_answer(console, answer)
         if explain:
-            _print_passages(console, answer)
+            print_explanation(console, answer, dropped)
 
     run.show(payload, human)
     run.exit_code = 8 if answer.abstained and fail_on_abstain else 0
@@ -98,9 +102,9 @@ def search(run: Run, text: Question, top_k: TopK = None, filters: Filters = None
 
     def human(console: Console) -> None:
         for hit in found:
-            place = hit.chunk.place_at(hit.chunk.span.start)
-            console.print(f"{hit.rank}. {_where(hit.chunk, place)}  {hit.score:.4f}")
-            console.print(f"   {_plain(hit.chunk.text)[:300]}")
+            at = hit.chunk.place_at(hit.chunk.span.start)
+            console.print(f"{hit.rank}. {where(hit.chunk, at)}  {hit.score:.4f}")
+            console.print(f"   {plain(hit.chunk.text)[:300]}")
         if not found:
             console.print("nothing found")
 
@@ -173,60 +177,21 @@ def _citation_to_json(citation: Citation) -> dict[str, Any]:
     }
 
 
-def _passage_to_json(passage: Passage) -> dict[str, Any]:
-    """A passage whole, and the spans of it that the generator was given."""
-    chunk = passage.chunk
-    return {
-        "doc": chunk.name,
-        "start": chunk.span.start,
-        "end": chunk.span.end,
-        "text": chunk.text,
-        "kept": [{"start": span.start, "end": span.end} for span in passage.kept],
-        "score": passage.score,
-    }
-
-
-def _print_passages(console: Console, answer: Answer) -> None:
-    """Each passage in full: kept text plain, the rest dim."""
-    for number, passage in enumerate(answer.context.passages, start=1):
-        chunk = passage.chunk
-        console.print()
-        console.print(f"S{number} {_where(chunk, chunk.place_at(chunk.span.start))}", style="bold")
-        shown = Text()
-        dropped = SpanSet([chunk.span]) - passage.kept
-        marked = [(span, "") for span in passage.kept] + [(span, "dim strike") for span in dropped]
-        for span, style in sorted(marked):
-            shown.append(_CONTROL_BUT_LINES.sub("", chunk.slice(span)), style=style)
-        console.print(shown)
-
-
 def print_answer(console: Console, answer: Answer) -> None:
     """The answer, its sources with exact quotes, and the ledger as a small table."""
-    console.print("\n".join(map(_plain, answer.text.splitlines())))
+    console.print("\n".join(map(plain, answer.text.splitlines())))
     if answer.citations:
         console.print()
     for number, citation in enumerate(answer.citations, start=1):
         doubt = "" if citation.verified else "  (not verified)"
-        where = _where(citation, citation.place)
+        place = where(citation, citation.place)
         span = f"characters {citation.span.start:,}-{citation.span.end:,}"
-        console.print(f"[{number}] {where}, {span}{doubt}")
-        console.print(f'    "{_plain(citation.quote)}"', style="dim")
+        console.print(f"[{number}] {place}, {span}{doubt}")
+        console.print(f'    "{plain(citation.quote)}"', style="dim")
     if answer.dropped_citations:
         console.print(f"{answer.dropped_citations} citations led nowhere and were dropped")
     console.print()
     console.print(_ledger_table(answer))
-
-
-def _plain(text: str) -> str:
-    """Document text on one line, without what would drive the terminal."""
-    return _CONTROL.sub("", " ".join(text.split()))
-
-
-def _where(it: Chunk | Citation, place: Place) -> str:
-    # Of a file with many documents, such as .jsonl, the source alone would not say which.
-    source = it.source if it.source.endswith(it.name) else f"{it.source}#{it.name}"
-    page = f"page {place.page}" if place.page else ""
-    return _plain(", ".join(part for part in (source, page, place.section) if part))
 
 
 def _remark(entry: Entry) -> str:

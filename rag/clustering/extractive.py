@@ -11,18 +11,16 @@ to lose: below a measured redundancy the context goes on untouched, and the ledg
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rag.clustering.density import redundancy
+from rag.clustering.clusters import Clusters, Grouping, find_clusters, spans_by_passage
 from rag.clustering.groups import group
-from rag.embedding.base import Embedder, Vectors
-from rag.evidence.units import Unit, units_of
+from rag.embedding.base import Embedder
 from rag.settings import ClusteringSettings
-from rag.spans import Span
 from rag.types import Context, Remark
 
 __all__ = ["ClusterContext"]
@@ -42,10 +40,7 @@ class ClusterContext:
     name = "cluster"
 
     def __init__(
-        self,
-        embedder: Embedder,
-        settings: ClusteringSettings,
-        grouping: Callable[[Vectors, str], NDArray[np.int64]] = group,
+        self, embedder: Embedder, settings: ClusteringSettings, grouping: Grouping = group
     ) -> None:
         self._embedder = embedder
         self._settings = settings
@@ -53,50 +48,33 @@ class ClusterContext:
 
     def __call__(self, question: str, context: Context) -> Context:
         """The context with less said twice, or as it was."""
-        units = units_of(context)
-        texts = [unit.text for unit in units]
-        if len(context.passages) < 2 or len(units) < 2:
-            return replace(context, remark=Remark("too little to cluster"))
-        vectors = self._embedder.embed_documents(texts)
-        tokens = np.array(self._embedder.counter.count_all(texts), dtype=np.float64)
-        passages = [unit.passage for unit in units]
-        settings = self._settings
-        share = redundancy(vectors, passages, tokens, settings.alike)
-        if share < settings.min_redundancy:
-            return replace(context, remark=Remark(f"not clustered: {share:.0%} is said twice"))
+        found = find_clusters(context, self._embedder, self._settings, self._grouping)
+        if isinstance(found, str):
+            return replace(context, remark=Remark(found))
         query = self._embedder.embed_queries([question])[0]
-        groups = self._grouping(_centres(vectors, passages), settings.policy)
-        of_units = groups[np.searchsorted(np.unique(passages), passages)]
-        chosen = self._represent(vectors, vectors @ query, tokens, of_units)
-        remark = Remark(f"{int(groups.max()) + 1} clusters, {share:.0%} was said twice")
-        return replace(context.keep(_kept(units, chosen)), remark=remark)
+        chosen = self._represent(found, found.vectors @ query)
+        note = f"{len(found.members)} clusters, {found.redundancy:.0%} was said twice"
+        remark = Remark(note, why=self._why(context, found, chosen))
+        return replace(context.keep(spans_by_passage(found.units, chosen)), remark=remark)
 
-    def _represent(
-        self,
-        vectors: Vectors,
-        relevance: NDArray[np.float32],
-        tokens: NDArray[np.float64],
-        groups: NDArray[np.int64],
-    ) -> list[int]:
+    def _represent(self, found: Clusters, relevance: NDArray[np.float32]) -> list[int]:
         """The units that are kept."""
         settings = self._settings
-        budget = min(float(settings.budget), settings.share * float(tokens.sum()))
-        best = np.array([relevance[groups == each].max() for each in np.unique(groups)])
+        budget = min(float(settings.budget), settings.share * float(found.tokens.sum()))
+        best = np.array([relevance[members].max() for members in found.members])
         weights = np.exp(_SHARPNESS * (best - best.max()))
         chosen: list[int] = []
         left = 0.0
         for number in np.argsort(-weights, kind="stable").tolist():
-            members = np.flatnonzero(groups == np.unique(groups)[number])
             left += budget * float(weights[number] / weights.sum())
-            left = self._add(chosen, vectors, relevance, tokens, members, left)
+            left = self._add(chosen, found, relevance, found.members[number], left)
         return chosen
 
     def _add(
         self,
         chosen: list[int],
-        vectors: Vectors,
+        found: Clusters,
         relevance: NDArray[np.float32],
-        tokens: NDArray[np.float64],
         members: NDArray[np.int64],
         budget: float,
     ) -> float:
@@ -107,31 +85,35 @@ class ClusterContext:
         settings = self._settings
         said = np.zeros(len(members), dtype=np.float32)
         if chosen:
-            said = (vectors[members] @ vectors[chosen].T).max(axis=1)
+            said = (found.vectors[members] @ found.vectors[chosen].T).max(axis=1)
         open_ = np.ones(len(members), dtype=bool)
         while True:
-            open_ &= (tokens[members] <= budget) & (said < settings.alike)
+            open_ &= (found.tokens[members] <= budget) & (said < settings.alike)
             if not open_.any():
                 return budget
             worth = (1 - settings.novelty) * relevance[members] - settings.novelty * said
             at = int(np.argmax(np.where(open_, worth, -np.inf)))
             chosen.append(int(members[at]))
-            budget -= float(tokens[members[at]])
+            budget -= float(found.tokens[members[at]])
             open_[at] = False
-            said = np.maximum(said, vectors[members] @ vectors[members[at]])
+            said = np.maximum(said, found.vectors[members] @ found.vectors[members[at]])
 
-
-def _centres(vectors: Vectors, passages: Sequence[int]) -> Vectors:
-    """The mean vector of each passage that has a sentence, unit length."""
-    of = np.asarray(passages)
-    means = np.stack([vectors[of == each].mean(axis=0) for each in np.unique(of)])
-    return np.asarray(
-        means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12), np.float32
-    )
-
-
-def _kept(units: Sequence[Unit], chosen: Sequence[int]) -> dict[int, list[Span]]:
-    kept: dict[int, list[Span]] = {}
-    for at in sorted(chosen):
-        kept.setdefault(units[at].passage, []).append(units[at].span)
-    return kept
+    def _why(self, context: Context, found: Clusters, chosen: Sequence[int]) -> Mapping[str, str]:
+        """Why the rest of each passage was left out."""
+        kept = set(chosen)
+        again: dict[int, int] = {}
+        over: dict[int, int] = {}
+        for at, unit in enumerate(found.units):
+            if at not in kept:
+                nearest = found.vectors[list(kept)] @ found.vectors[at] if kept else np.zeros(1)
+                counted = again if nearest.max() >= self._settings.alike else over
+                counted[unit.passage] = counted.get(unit.passage, 0) + 1
+        counts = ((again, "said elsewhere"), (over, "over the budget"))
+        return {
+            passage.chunk.id: ", ".join(
+                f"{counted[number]} sentences {what}"
+                for counted, what in counts
+                if number in counted
+            )
+            for number, passage in enumerate(context.passages)
+        }

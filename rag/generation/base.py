@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from rag.types import Context
 
-__all__ = ["Generation", "Generator"]
+__all__ = ["Generation", "Generator", "Summariser"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,22 @@ class Generator(Protocol):
 
     def generate(self, question: str, context: Context) -> Generation:
         """Answer the question from the context alone.
+
+        Raises:
+            ModelError: it does not answer.
+        """
+
+
+@runtime_checkable
+class Summariser(Protocol):
+    """Writes one text for several: those generators that are language models."""
+
+    @property
+    def name(self) -> str:
+        """As reports show it."""
+
+    def summarise(self, texts: Sequence[str], words: int) -> Generation:
+        """Say what these texts say together, in about so many words.
 
         Raises:
             ModelError: it does not answer.

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import ModelError
 from rag.generation.base import Generation
-from rag.generation.prompt import INSTRUCTIONS, render_completion, render_question
+from rag.generation.prompt import (
+    Prompt,
+    chat_answer,
+    chat_summary,
+    complete_answer,
+    complete_summary,
+)
 from rag.tokens import TokenCounter
 from rag.types import Context
 
@@ -21,7 +29,7 @@ _TOKENS_PER_TOKEN = 1.4  # the embedder's tokenizer against an unknown model's; 
 
 
 class LlmGenerator:
-    """Has a language model answer from the rendered context.
+    """Has a language model answer from the rendered context, and summarise.
 
     Passages that would not fit the model's window are left out, last ones first, and it is said.
 
@@ -67,10 +75,30 @@ class LlmGenerator:
         Raises:
             ModelError: it failed, or the question alone does not fit its window.
         """
-        fitting = self._fitting(question, context)
-        left_out = len(context.passages) - len(fitting.passages)
+        prompt_for = complete_answer if self._few_shot else chat_answer
+
+        def prompt(kept: int) -> Prompt:
+            return prompt_for(question, replace(context, passages=context.passages[:kept]))
+
+        return self._write(prompt, len(context.passages), "passages")
+
+    def summarise(self, texts: Sequence[str], words: int) -> Generation:
+        """One call of the model: these texts together, in about so many words.
+
+        Texts that would not fit the model's window are left out, last ones first.
+
+        Raises:
+            ModelError: it failed, or not one text fits its window.
+        """
+        prompt_for = complete_summary if self._few_shot else chat_summary
+        return self._write(lambda kept: prompt_for(texts[:kept], words), len(texts), "texts")
+
+    def _write(self, prompt_with: Callable[[int], Prompt], parts: int, what: str) -> Generation:
+        """Ask with as many of the parts as fit."""
+        kept = self._most_that_fit(prompt_with, parts)
+        prompt = prompt_with(kept)
         try:
-            text, raw = self._ask(question, fitting)
+            text, raw = self._ask(prompt)
         except ModelError:
             raise
         except Exception as error:  # every engine behind LlamaIndex raises its own kinds
@@ -83,36 +111,34 @@ class LlmGenerator:
         return Generation(
             text.strip(),
             llm_calls=1,
-            llm_tokens=_used(raw) or self._counter.count(self._prompt(question, fitting) + text),
-            degraded=f"{left_out} passages did not fit the model's window" if left_out else "",
+            llm_tokens=_used(raw) or self._counter.count("".join(prompt) + text),
+            degraded=f"{parts - kept} {what} did not fit the model's window" * (kept < parts),
         )
 
-    def _ask(self, question: str, context: Context) -> tuple[str, Any]:
+    def _ask(self, prompt: Prompt) -> tuple[str, Any]:
         from llama_index.core.llms import ChatMessage, MessageRole  # slow: 2 s
 
-        if self._few_shot:
-            completion = self._llm.complete(render_completion(question, context), formatted=True)
+        if not prompt.orders:
+            completion = self._llm.complete(prompt.request, formatted=True)
             # Engines that do not stop at the line's end go on with a third example.
             return completion.text.strip().partition("\n")[0], completion.raw
         response = self._llm.chat(
             [
-                ChatMessage(INSTRUCTIONS, role=MessageRole.SYSTEM),
-                ChatMessage(render_question(question, context), role=MessageRole.USER),
+                ChatMessage(prompt.orders, role=MessageRole.SYSTEM),
+                ChatMessage(prompt.request, role=MessageRole.USER),
             ]
         )
         return response.message.content or "", response.raw
 
-    def _prompt(self, question: str, context: Context) -> str:
-        if self._few_shot:
-            return render_completion(question, context)
-        return INSTRUCTIONS + render_question(question, context)
-
-    def _fitting(self, question: str, context: Context) -> Context:
+    def _most_that_fit(self, prompt_with: Callable[[int], Prompt], parts: int) -> int:
         room = (self._llm.metadata.context_window - self._max_tokens) / _TOKENS_PER_TOKEN
-        for kept in range(len(context.passages), 0, -1):
-            fitting = Context(context.passages[:kept], context.evidence)
-            if self._counter.fits(self._prompt(question, fitting), int(room)):
-                return fitting
+        kept = bisect_left(
+            range(1, parts + 1),
+            True,
+            key=lambda parts: not self._counter.fits("".join(prompt_with(parts)), int(room)),
+        )
+        if kept:
+            return kept
         raise ModelError(
             f"the question and one passage do not fit {self.name}, which reads "
             f"{self._llm.metadata.context_window} tokens",

@@ -5,28 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from rag.pruning.render import readable
-from rag.sentences import sentence_spans
-from rag.spans import Span
-from rag.types import Citation, Context, Passage
+from rag.grounding.support import find_support
+from rag.types import Citation, Context
 
-__all__ = ["SUPPORT", "Resolved", "resolve_citations"]
-
-SUPPORT = 0.5
-"""Share of a claim's content words that must stand in its quote for it to count as verified."""
+__all__ = ["Resolved", "resolve_citations"]
 
 _MARK = re.compile(r"\[S(\d+)\]", re.IGNORECASE)
 _MARKS = re.compile(r"\[S\d+(?:\s*[,;]\s*S?\d+)+\]", re.IGNORECASE)  # [S1, S2]
 _LIST_NUMBER = re.compile(r"^\s*\d+[.)]\s")
 _BARE = re.compile(r"\[(?=\d+\])")  # would read as one of our numbers
-_WORD = re.compile(r"\w+(?:[.,'’-]\w+)*")  # noqa: RUF001
-_FUNCTION_WORDS = frozenset(
-    "a about after all also an and any are as at be been before both but by can could did do "
-    "does each for from had has have he her his how i if in into is it its may more most no "
-    "not of on one only or other our over she should so some such than that the their them "
-    "then there these they this those to under was we were what when where which while who "
-    "will with would you your according source sources stated states answer".split()
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +29,10 @@ def resolve_citations(text: str, context: Context) -> Resolved:
     """Turn the marks of an answer into citations.
 
     A mark claims the words before it, back to the last mark or line (those after it, where it
-    opens the line). Its quote is the stretch of
-    the marked passage's kept text that shares most of those words. A mark without a passage, or
-    whose passage shares no word with the claim, is dropped from the text and counted. A line
-    without any mark gets one where a passage supports it.
+    opens the line). Its quote is the stretch of the marked passage's kept text (of its sources,
+    where it is written) that shares most of those words. A mark without a passage, or whose passage
+    shares no word with the claim, is dropped from the text and counted. A line without any mark
+    gets one where a passage supports it.
 
     Args:
         text: what the generator wrote, with marks `[S1]`, `[S2]`.
@@ -104,58 +91,18 @@ def _best_supported(claim: str, context: Context) -> Citation | None:
 def _cite(claim: str, number: int, context: Context) -> Citation | None:
     if not 1 <= number <= len(context.passages):
         return None
-    passage = context.passages[number - 1]
-    words = _content_words(_LIST_NUMBER.sub("", claim))
-    span, support = _quote(words, passage)
-    if span is None or not support:
+    sources = context.passages[number - 1].sources
+    found = find_support(_LIST_NUMBER.sub("", claim), sources)
+    if found is None:
         return None
-    quote = passage.chunk.slice(span)
-    chunk = passage.chunk
-    figures = {word for word in words if any(map(str.isdigit, word))}
+    chunk = found.passage.chunk
     return Citation(
         doc_id=chunk.doc_id,
         revision=chunk.revision,
         source=chunk.source,
         name=chunk.name,
-        span=span,
-        quote=quote,
-        place=chunk.place_at(span.start),
-        verified=support >= SUPPORT and figures <= _content_words(quote),
+        span=found.span,
+        quote=chunk.slice(found.span),
+        place=chunk.place_at(found.span.start),
+        verified=found.verified,
     )
-
-
-def _quote(words: set[str], passage: Passage) -> tuple[Span | None, float]:
-    """The sentences of the passage that share most words with the claim, and the share.
-
-    One sentence where one says it all; its neighbours are added where they say more, never
-    across a sentence that was not kept.
-    """
-    best: tuple[float, Span | None] = (0.0, None)
-    start = passage.chunk.span.start
-    for kept in readable(passage) if words else ():
-        sentences = [
-            span.shift(start) for span in sentence_spans(passage.chunk.text, kept.shift(-start))
-        ]
-        shared = [words & _content_words(passage.chunk.slice(span)) for span in sentences]
-        if any(shared):
-            first, last, covered = _run(shared)
-            span = Span(sentences[first].start, sentences[last].end)
-            best = max(best, (len(covered) / len(words), span), key=lambda found: found[0])
-    return best[1], best[0]
-
-
-def _run(shared: list[set[str]]) -> tuple[int, int, set[str]]:
-    """The sentence with most shared words, grown while its neighbours share further ones."""
-    first = last = max(range(len(shared)), key=lambda at: len(shared[at]))
-    covered = shared[first]
-    while last + 1 < len(shared) and shared[last + 1] - covered:
-        last += 1
-        covered = covered | shared[last]
-    while first and shared[first - 1] - covered:
-        first -= 1
-        covered = covered | shared[first]
-    return first, last, covered
-
-
-def _content_words(text: str) -> set[str]:
-    return {word.strip(".,") for word in _WORD.findall(text.lower())} - _FUNCTION_WORDS

@@ -1,98 +1,300 @@
-"""spanrag's stages as LlamaIndex components: ids, scores and exact spans are kept."""
+"""spanrag's stages as LlamaIndex postprocessors: ids, metadata and exact spans are kept."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from llama_index.core.bridge.pydantic import PrivateAttr
+from llama_index.core.llms import LLM
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import BaseNode, MetadataMode, NodeWithScore, QueryBundle, TextNode
 
-from rag.pruning.frugal import FrugalPrompt
+from rag.attribution import encoder_of, load_attributor
+from rag.clustering import ClusterContext, SummariseClusters, SummaryCache
+from rag.embedding.base import Embedder
+from rag.embedding.lexical import LexicalEncoder
+from rag.embedding.memo import RememberingEmbedder
+from rag.embedding.registry import load_embedder
+from rag.errors import ConfigError
+from rag.evidence.reader import load_reader
+from rag.generation.llm import LlmGenerator
+from rag.pruning import FrugalPrompt, SelectSentences
 from rag.pruning.render import render
+from rag.settings import (
+    ClusteringSettings,
+    EmbeddingSettings,
+    LexicalSettings,
+    PruningSettings,
+    SelectionSettings,
+)
 from rag.spans import Span, SpanSet
+from rag.stages import Stage
 from rag.types import Chunk, Context, Passage
 
-__all__ = ["KEPT_SPANS", "FrugalPromptPostprocessor"]
+__all__ = [
+    "KEPT_SPANS",
+    "SOURCE_TEXT",
+    "SUMMARY_OF",
+    "ClusterPostprocessor",
+    "FrugalPromptPostprocessor",
+    "SelectPostprocessor",
+]
 
 KEPT_SPANS = "kept_spans"
-"""Metadata key of a pruned node: [[start, end], ...], offsets in the node's document where the node
-knows its place there (`start_char_idx`), else in the node's own text."""
+"""Metadata key of a narrowed node: [[start, end], ...], offsets in the node's document where the
+node knows its place there (`start_char_idx`), else in the node's own text."""
+
+SOURCE_TEXT = "source_text"
+"""Metadata key of a narrowed node: its text as it was, for the postprocessor that comes after."""
+
+SUMMARY_OF = "summary_of"
+"""Metadata key of a node that was written: for each node it tells of, its id and KEPT_SPANS."""
+
+_SUMMARY_TOKENS = 256
+
+logger = logging.getLogger(__name__)
 
 
-class FrugalPromptPostprocessor(BaseNodePostprocessor):
-    """Prunes each retrieved node to its most salient words.
+class _StagePostprocessor(BaseNodePostprocessor):
+    """Runs one stage over nodes.
 
-    A node that comes out has the id, score, metadata and relationships of the one that went in,
-    text made of the source's own characters, and under `KEPT_SPANS` where they stand. That key is
-    shown to neither the embedder nor the language model. Nodes that hold no text pass unchanged.
+    A node that comes out has the id, metadata and relationships of the one that went in, text made
+    of the source's own characters (a summary's is the model's), and under `KEPT_SPANS` where they
+    stand. What is added to the metadata is shown to neither the embedder nor the language model.
+    Nodes that hold no text pass unchanged. Where the stage fails all of them do, with a warning.
+    """
+
+    _stage: Stage = PrivateAttr()
+
+    def _postprocess_nodes(
+        self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
+    ) -> list[NodeWithScore]:
+        question = query_bundle.query_str if query_bundle else ""
+        given = [each for each in nodes if each.node.get_content(MetadataMode.NONE).strip()]
+        try:
+            narrowed = self._stage(question, self._context(question, given))
+        except Exception:  # a question is never lost because an optional stage failed
+            logger.warning("%s failed, nodes passed on", self.class_name(), exc_info=True)
+            return nodes
+        found = [_renewed(given, passage) for passage in narrowed.passages]
+        for at, each in enumerate(nodes):
+            if each not in given:
+                found.insert(at, each)
+        return found
+
+    def _context(self, question: str, nodes: Sequence[NodeWithScore]) -> Context:
+        del question  # most stages judge for themselves
+        return Context(tuple(_passage(number, each) for number, each in enumerate(nodes)))
+
+
+class ClusterPostprocessor(_StagePostprocessor):
+    """Clustered RAG: what many nodes say is said once; nodes that say little twice pass unchanged.
 
     Args:
-        stage: the pruning, with its attribution method and settings.
+        settings: how to group and how much to keep; by default sentences are chosen.
+        embedder: by default the bundled one.
+        llm: writes the summaries where `settings.mode` is "abstractive".
 
-    >>> from rag.attribution import load_attributor
-    >>> from rag.attribution.encoder import FrozenEncoder
-    >>> from rag.embedding.registry import bundled_model, bundled_tokenizer
-    >>> from rag.settings import PruningSettings
-    >>> from rag.tokens import TokenCounter
-    >>> stage = FrugalPrompt(
-    ...     load_attributor("adjoint", FrozenEncoder(bundled_model())),
-    ...     PruningSettings(mode="on", retention=0.5),
-    ...     TokenCounter.from_file(bundled_tokenizer()),
+    Raises:
+        ConfigError: summaries are asked for and there is no language model.
+
+    >>> nodes = [
+    ...     NodeWithScore(node=TextNode(text=text))
+    ...     for text in ("The battery lasts two days.", "Nice. The battery lasts for two days.")
+    ... ]
+    >>> processor = ClusterPostprocessor(ClusteringSettings(share=1.0))
+    >>> kept = processor.postprocess_nodes(nodes, query_str="How long does the battery last?")
+    >>> [each.node.get_content() for each in kept]
+    ['The battery lasts two days.']
+    """
+
+    def __init__(
+        self,
+        settings: ClusteringSettings | None = None,
+        embedder: Embedder | None = None,
+        llm: LLM | None = None,
+        **fields: Any,
+    ) -> None:
+        super().__init__(**fields)
+        settings = settings or ClusteringSettings(mode="extractive")
+        embedder = _remembering(embedder)
+        if settings.mode != "abstractive":
+            self._stage = ClusterContext(embedder, settings)
+        elif llm is None:
+            raise ConfigError(
+                "clustering.mode = abstractive needs a language model", hint="give llm"
+            )
+        else:
+            writer = LlmGenerator(llm, embedder.counter, max_tokens=_SUMMARY_TOKENS)
+            cache = SummaryCache(settings.cache)
+            self._stage = SummariseClusters(embedder, settings, writer, cache)
+
+    @classmethod
+    def class_name(cls) -> str:
+        """As LlamaIndex registers it."""
+        return "ClusterPostprocessor"
+
+
+class SelectPostprocessor(_StagePostprocessor):
+    """Keeps the sentences with the greatest expected overlap with the evidence.
+
+    A node's score is afterwards the probability that its best sentence is evidence, and nodes are
+    in that order. How each was retrieved is measured anew, over the nodes that are given.
+
+    Args:
+        settings: how much to keep; by default what suits high recall.
+        embedder: by default the bundled one.
+        lexical: says what a term is; by default of English.
+
+    >>> node = NodeWithScore(
+    ...     node=TextNode(text="It rained. The bridge was built of oak by monks. It was cold.")
     ... )
+    >>> processor = SelectPostprocessor(SelectionSettings(recall_weight=1))
+    >>> (kept,) = processor.postprocess_nodes([node], query_str="Who built the bridge?")
+    >>> kept.node.get_content(), kept.node.metadata[KEPT_SPANS]
+    ('The bridge was built of oak by monks.', [[11, 48]])
+    """
+
+    _embedder: Embedder = PrivateAttr()
+    _lexical: LexicalEncoder = PrivateAttr()
+
+    def __init__(
+        self,
+        settings: SelectionSettings | None = None,
+        embedder: Embedder | None = None,
+        lexical: LexicalEncoder | None = None,
+        **fields: Any,
+    ) -> None:
+        super().__init__(**fields)
+        settings = settings or SelectionSettings()
+        self._embedder = _remembering(embedder)
+        self._lexical = lexical or LexicalEncoder(LexicalSettings().language)
+        reader = load_reader() if settings.reader else None
+        self._stage = SelectSentences(self._embedder, self._lexical, settings, reader)
+
+    @classmethod
+    def class_name(cls) -> str:
+        """As LlamaIndex registers it."""
+        return "SelectPostprocessor"
+
+    def _context(self, question: str, nodes: Sequence[NodeWithScore]) -> Context:
+        """With the cosine and the BM25 score of each node, which the scorer looks at."""
+        texts = [each.node.get_content(MetadataMode.NONE) for each in nodes]
+        if not texts:
+            return Context()
+        query = self._embedder.embed_queries([question])[0]
+        cosines = self._embedder.embed_documents(texts) @ query
+        words = _bm25(self._lexical, question, texts)
+        return Context(
+            tuple(
+                _passage(number, each, {"dense": float(cosine), "lexical": score})
+                for number, (each, cosine, score) in enumerate(
+                    zip(nodes, cosines, words, strict=True)
+                )
+            )
+        )
+
+
+class FrugalPromptPostprocessor(_StagePostprocessor):
+    """Prunes each node to its most salient words; scores and order stay.
+
+    Args:
+        settings: how much to keep, of what, and what to protect.
+        embedder: its encoder is what is explained; by default the bundled one.
+
     >>> node = NodeWithScore(node=TextNode(text="The old bridge was built of oak by monks."))
-    >>> (pruned,) = FrugalPromptPostprocessor(stage).postprocess_nodes(
-    ...     [node], query_str="Who built the bridge?"
-    ... )
+    >>> processor = FrugalPromptPostprocessor(PruningSettings(mode="on", retention=0.5))
+    >>> (pruned,) = processor.postprocess_nodes([node], query_str="Who built the bridge?")
     >>> pruned.node.metadata[KEPT_SPANS]
     [[8, 24], [28, 34]]
     """
 
-    _stage: FrugalPrompt = PrivateAttr()
-
-    def __init__(self, stage: FrugalPrompt, **fields: Any) -> None:
+    def __init__(
+        self,
+        settings: PruningSettings | None = None,
+        embedder: Embedder | None = None,
+        **fields: Any,
+    ) -> None:
         super().__init__(**fields)
-        self._stage = stage
+        settings = settings or PruningSettings(mode="on")
+        embedder = embedder or load_embedder(EmbeddingSettings())
+        attributor = load_attributor(settings.method, encoder_of(embedder))
+        self._stage = FrugalPrompt(attributor, settings, embedder.counter)
 
     @classmethod
     def class_name(cls) -> str:
         """As LlamaIndex registers it."""
         return "FrugalPromptPostprocessor"
 
-    def _postprocess_nodes(
-        self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
-    ) -> list[NodeWithScore]:
-        question = query_bundle.query_str if query_bundle else ""
-        texts = [each for each in nodes if each.node.get_content(MetadataMode.NONE).strip()]
-        passages = tuple(_passage(number, each) for number, each in enumerate(texts))
-        pruned = self._stage(question, Context(passages)).passages
-        kept = {passage.chunk.ordinal: passage for passage in pruned}
-        renewed = {id(each): kept.get(number) for number, each in enumerate(texts)}
-        return [_renewed(each, renewed.get(id(each))) for each in nodes]
+
+def _remembering(embedder: Embedder | None) -> RememberingEmbedder:
+    return RememberingEmbedder(embedder or load_embedder(EmbeddingSettings()))
 
 
-def _passage(number: int, scored: NodeWithScore) -> Passage:
-    """A node as a passage, all of it kept."""
-    text = scored.node.get_content(MetadataMode.NONE)
-    start = _start(scored.node)
-    span = Span(start, start + len(text))
-    chunk = Chunk(scored.node.ref_doc_id or "", "", number, span, text)
-    return Passage(chunk, SpanSet([span]), scored.score or 0.0)
+def _bm25(lexical: LexicalEncoder, question: str, texts: Sequence[str]) -> list[float]:
+    """The BM25 score of each text, terms weighted by how few of these texts hold them."""
+    terms = lexical.encode_query(question).indices
+    weights = [
+        dict(zip(vector.indices, vector.values, strict=True))
+        for vector in lexical.encode_documents(texts)
+    ]
+    found = np.array([[each.get(term, 0.0) for term in terms] for each in weights])
+    holding = (found > 0).sum(axis=0)
+    rarity = np.log1p((len(texts) - holding + 0.5) / (holding + 0.5))
+    return [float(score) for score in found @ rarity]
+
+
+def _passage(number: int, scored: NodeWithScore, parts: dict[str, float] | None = None) -> Passage:
+    """A node as a passage; its ordinal leads back to the node.
+
+    A node that one of these postprocessors narrowed before goes on from where that left it.
+    """
+    node = scored.node
+    shown = node.get_content(MetadataMode.NONE)
+    source = str(node.metadata.get(SOURCE_TEXT, shown))
+    start = _start(node)
+    span = Span(start, start + len(source))
+    chunk = Chunk(node.ref_doc_id or node.node_id, "", number, span, source)
+    kept = SpanSet(Span(*pair) for pair in node.metadata.get(KEPT_SPANS, [])) or SpanSet([span])
+    passage = Passage(chunk, kept, scored.score or 0.0, parts or {})
+    if SUMMARY_OF in node.metadata:
+        return replace(passage, written=shown)
+    if render(passage) == shown:
+        return passage
+    whole = Span(start, start + len(shown))  # somebody else changed the text in between
+    changed = replace(chunk, span=whole, text=shown)
+    return replace(passage, chunk=changed, kept=SpanSet([whole]))
 
 
 def _start(node: BaseNode) -> int:
     return (node.start_char_idx or 0) if isinstance(node, TextNode) else 0
 
 
-def _renewed(scored: NodeWithScore, passage: Passage | None) -> NodeWithScore:
-    if passage is None:
+def _renewed(nodes: Sequence[NodeWithScore], passage: Passage) -> NodeWithScore:
+    """The node of a passage, with what is left of it."""
+    scored = nodes[passage.chunk.ordinal]
+    if SUMMARY_OF in scored.node.metadata:
         return scored
     node = scored.node.model_copy(deep=True)
     node.set_content(render(passage))
-    spans: Sequence[Span] = passage.kept.spans
-    node.metadata[KEPT_SPANS] = [[span.start, span.end] for span in spans]
-    for hidden in (node.excluded_embed_metadata_keys, node.excluded_llm_metadata_keys):
-        if KEPT_SPANS not in hidden:
-            hidden.append(KEPT_SPANS)
-    return NodeWithScore(node=node, score=scored.score)
+    added: dict[str, Any] = {KEPT_SPANS: _pairs(passage.kept), SOURCE_TEXT: passage.chunk.text}
+    if passage.written:
+        added[SUMMARY_OF] = [
+            {"node_id": nodes[each.chunk.ordinal].node.node_id, KEPT_SPANS: _pairs(each.kept)}
+            for each in passage.sources
+        ]
+    for key, value in added.items():
+        node.metadata[key] = value
+        for hidden in (node.excluded_embed_metadata_keys, node.excluded_llm_metadata_keys):
+            if key not in hidden:
+                hidden.append(key)
+    same = passage.score == (scored.score or 0.0)
+    return NodeWithScore(node=node, score=scored.score if same else passage.score)
+
+
+def _pairs(spans: SpanSet) -> list[list[int]]:
+    return [[span.start, span.end] for span in spans]

@@ -75,8 +75,7 @@ class FrugalPrompt:
 
     def __call__(self, question: str, context: Context) -> Context:
         """The context pruned, or as it was where that would not pay."""
-        tokens = self._counter.total(context.pieces)
-        reason = self._not_worth_it(tokens)
+        reason = self._not_worth_it(context)
         if reason:
             return replace(context, remark=Remark(reason))
         began = time.perf_counter()
@@ -92,24 +91,29 @@ class FrugalPrompt:
             passages.append(each.passage.narrow(each.in_document(pruned.kept)))
         passed = time.perf_counter() - began
         # The least seen: one slow moment of the machine must not switch the stage off for good.
-        self._seconds_per_token = min(self._seconds_per_token, passed / max(tokens, 1))
+        tokens = max(self._counter.total(context.pieces), 1)
+        self._seconds_per_token = min(self._seconds_per_token, passed / tokens)
         kept = tuple(passage for passage in passages if passage.kept)
         note = (
             "whole clauses: the question asks for numbers or steps"
             if (granularity != self._settings.granularity)
             else ""
         )
-        return Context(kept, context.evidence, Remark(note, overruled))
+        why = {each.chunk.id: f"the least salient {granularity}s" for each in context.passages}
+        return Context(kept, context.evidence, Remark(note, overruled, why=why))
 
     def _granularity(self, question: str) -> Granularity:
         """Clauses for a question that needs numbers or steps, else as the settings say."""
         return "clause" if _NUMERIC.search(question) else self._settings.granularity
 
-    def _not_worth_it(self, tokens: int) -> str:
+    def _not_worth_it(self, context: Context) -> str:
         """Why pruning would not pay, or ""."""
         settings = self._settings
+        if context.written:
+            return "not pruned: a summary is left as it is"
         if settings.mode == "on":
             return ""
+        tokens = self._counter.total(context.pieces)
         if tokens < settings.min_tokens:
             return f"not pruned: {tokens} tokens are few"
         saved = tokens * (1 - settings.retention)

@@ -15,11 +15,13 @@ _SENTENCE_END = re.compile(r"[.!?][\"')\]]*\s")
 
 
 def render(passage: Passage) -> str:
-    """The kept pieces in order, each exactly as it stands.
+    """The kept pieces in order, each exactly as it stands, or what was written in their place.
 
     Where words were left out inside a sentence there is one space, or a line break if what was
     left out had one; where the end of a sentence went, an ellipsis.
     """
+    if passage.written:
+        return passage.written
     spans = passage.kept.spans
     parts = list(passage.pieces[:1])
     for (before, after), piece in zip(pairwise(spans), passage.pieces[1:], strict=True):

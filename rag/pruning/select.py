@@ -82,7 +82,12 @@ class SelectSentences:
             self._reading = Scorer.read(given or BUNDLED_SCORER_READ, every)
 
     def __call__(self, question: str, context: Context) -> Context:
-        """The context narrowed to its evidence."""
+        """The context narrowed to its evidence; where it was summarised, only judged."""
+        if context.written:
+            sources = replace(context, passages=tuple(context.sources))
+            evidence = self.rank(question, sources).evidence
+            remark = Remark("not selected: a summary is left as it is")
+            return replace(context, evidence=evidence, remark=remark)
         return self.narrow(context, self.rank(question, context), self._settings.budget)
 
     def rank(self, question: str, context: Context) -> Ranking:
@@ -103,11 +108,13 @@ class SelectSentences:
             return judged
         kept: dict[int, list[Span]] = {}
         top: dict[int, float] = {}
-        for at in self._within(ranking, budget) if budget else range(self._count(ranking)):
+        chosen = self._within(ranking, budget) if budget else list(range(self._count(ranking)))
+        for at in chosen:
             unit = ranking.units[at]
             kept.setdefault(unit.passage, []).append(unit.span)
             top.setdefault(unit.passage, float(ranking.probabilities[at]))
-        narrowed = judged.keep(kept)
+        remark = Remark(ranking.remark, why=_why(context, ranking, chosen))
+        narrowed = replace(judged.keep(kept), remark=remark)
         scored = (
             replace(passage, score=score)
             for passage, score in zip(narrowed.passages, top.values(), strict=True)
@@ -145,3 +152,19 @@ class SelectSentences:
                 kept.append(at)
                 budget -= tokens
         return kept
+
+
+def _why(context: Context, ranking: Ranking, chosen: Sequence[int]) -> dict[str, str]:
+    """Of each chunk, how likely the best of what it lost is evidence, and what was kept."""
+    kept = set(chosen)
+    lost: dict[int, float] = {}
+    for at, unit in enumerate(ranking.units):
+        if at not in kept:
+            lost.setdefault(unit.passage, float(ranking.probabilities[at]))
+    least = float(ranking.probabilities[chosen[-1]]) if chosen else 1.0
+    return {
+        passage.chunk.id: f"evidence with {lost[number]:.1%} at best; kept from {least:.1%}"
+        if number in lost
+        else "said before, or too short to say anything"
+        for number, passage in enumerate(context.passages)
+    }

@@ -19,7 +19,7 @@ from pydantic import PrivateAttr
 
 from rag.errors import ModelError
 from rag.generation.llm import LlmGenerator
-from rag.generation.prompt import INSTRUCTIONS, render_completion, render_question
+from rag.generation.prompt import INSTRUCTIONS, complete_answer, render_question
 from rag.spans import Span, SpanSet
 from rag.tokens import TokenCounter
 from rag.types import Chunk, Context, Passage
@@ -89,7 +89,7 @@ def test_a_small_model_completes_a_prompt_with_examples(counter: TokenCounter) -
     llm, given = ScriptedLlm(), context("Sales rose.")
     LlmGenerator(llm, counter, max_tokens=64, few_shot=True).generate("Did they?", given)
     assert llm.roles == []
-    assert llm.asked == [render_completion("Did they?", given)]
+    assert llm.asked == [complete_answer("Did they?", given).request]
 
 
 def test_a_completion_ends_with_its_line(counter: TokenCounter) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rag.generation.prompt import (
     INSTRUCTIONS,
-    render_completion,
+    complete_answer,
     render_context,
     render_question,
 )
@@ -192,12 +192,12 @@ def test_any_mixture_of_injections_keeps_the_shape(
 
 # --- the prompt to complete ----------------------------------------------------------------
 
-EXAMPLES = render_completion("", Context()).partition("Text: \n")[0]
+EXAMPLES = complete_answer("", Context()).request.partition("Text: \n")[0]
 
 
 def task(question: str, context: Context) -> list[str]:
     """The lines after the worked examples."""
-    prompt = render_completion(question, context)
+    prompt = complete_answer(question, context).request
     assert prompt.startswith(EXAMPLES)
     return prompt[len(EXAMPLES) :].splitlines()
 
