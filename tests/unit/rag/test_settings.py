@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from rag import settings as module
 from rag.errors import ConfigError
 from rag.settings import FOREIGN_ENV, LoadedSettings, Settings, load_settings
+from rag.settings import sources as module
 
 SOURCES = ("command line", "environment", ".env", "secrets", "file", "default")
 
