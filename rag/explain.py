@@ -31,11 +31,19 @@ def losses(steps: Sequence[tuple[str, Context]]) -> list[Loss]:
     """
     found: list[Loss] = []
     for (_, before), (stage, after) in pairwise(steps):
-        left = {source.chunk.id: source.kept for source in after.sources}
-        for source in before.sources:
-            lost = source.kept - left.get(source.chunk.id, SpanSet())
-            if any(source.chunk.slice(span).strip() for span in lost):
-                why = after.remark.why.get(source.chunk.id, "")
-                whole = source.chunk.id not in left
-                found.append(Loss(stage, source.chunk, lost, whole, why))
+        chunks = {source.chunk.id: source.chunk for source in before.sources}
+        given, left = _kept(before), _kept(after)
+        for each, chunk in chunks.items():
+            lost = given[each] - left.get(each, SpanSet())
+            if any(chunk.slice(span).strip() for span in lost):
+                why = after.remark.why.get(each, "")
+                found.append(Loss(stage, chunk, lost, not left.get(each), why))
     return found
+
+
+def _kept(context: Context) -> dict[str, SpanSet]:
+    """What is kept of each chunk, in all passages of it together."""
+    kept: dict[str, SpanSet] = {}
+    for source in context.sources:
+        kept[source.chunk.id] = kept.get(source.chunk.id, SpanSet()) | source.kept
+    return kept

@@ -13,6 +13,7 @@ Summaries do not depend on the question: the same cluster is written once and re
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -39,6 +40,16 @@ _WORDS_PER_TOKEN = 0.75
 _TRACED_TO = 3  # sentences of the cluster that one sentence of a summary may join
 _TRACED = 0.7  # share of its content words that must stand there; half lets "camera" be "good"
 _ENOUGH = 0.8  # share after which no further source is looked for
+
+
+_LISTED = re.compile(r"^(?:[-*•]|\d+[.)])\s+")  # chat models number and mark what they say
+_DENIES = re.compile(r"\b(?:not|no|never|none|nor|neither|without|cannot)\b|n['’]t\b", re.I)  # noqa: RUF001
+_DENIAL = "¬"  # stands for any of those among the words of a sentence
+_COUNTS = frozenset(
+    "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+    "seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred "
+    "thousand million billion half third quarter twice".split()
+)
 
 
 class _Told(NamedTuple):
@@ -95,13 +106,18 @@ class SummariseClusters:
             f"{len(told)} clusters, {found.redundancy:.0%} was said twice; {written} summarised, "
             f"{len(told) - written} quoted"
         )
+        for said in dict.fromkeys(each.generation.degraded for each in told):
+            note += f"; {said}" * bool(said)
         if untraced:
             note += f"; {untraced} sentences without a source dropped"
         remark = Remark(
             note,
             llm_calls=sum(each.generation.llm_calls for each in told),
             llm_tokens=sum(each.generation.llm_tokens for each in told),
-            why={passage.chunk.id: "told by its cluster" for passage in context.passages},
+            why={
+                context.passages[unit.passage].chunk.id: "told by its cluster"
+                for unit in found.units
+            },
         )
         return replace(context, passages=passages, remark=remark)
 
@@ -114,7 +130,7 @@ class SummariseClusters:
             return _Told(_quoted(context, found, distinct), Generation(""))
         read = _within(found, distinct, _READ)
         texts = [found.units[at].text for at in sorted(read)]
-        generation = self._summarised(texts, int(budget * _WORDS_PER_TOKEN))
+        generation = self._summarised(texts, max(1, int(budget * _WORDS_PER_TOKEN)))
         sentences, sources, untraced = self._traced(found, members, generation.text, budget)
         if not sentences:
             quoted = _quoted(context, found, _within(found, distinct, budget))
@@ -140,7 +156,8 @@ class SummariseClusters:
         if known is not None:
             return Generation(known)
         written = self._summariser.summarise(texts, words)
-        self._cache.put(key, written.text)
+        if written.text.strip() and not written.degraded:  # else it may go better next time
+            self._cache.put(key, written.text)
         return written
 
     def _traced(
@@ -150,14 +167,14 @@ class SummariseClusters:
 
         Those beyond the budget are left out, but never the first.
         """
-        words = [content_words(found.units[at].text) for at in members]
+        words = [_words(found.units[at].text) for at in members]
         kept: list[str] = []
         said: list[set[str]] = []
         sources: dict[int, None] = {}
         untraced = 0
         for span in sentence_spans(summary):
-            sentence = " ".join(span.text_in(summary).split())
-            if any(content_words(sentence) <= each for each in said):
+            sentence = _LISTED.sub("", " ".join(span.text_in(summary).split()))
+            if any(_words(sentence) <= each for each in said):
                 continue  # small models repeat themselves
             lead = trace(sentence, words)
             if not lead:
@@ -167,7 +184,7 @@ class SummariseClusters:
             if kept and budget < 0:
                 break
             kept.append(sentence)
-            said.append(content_words(sentence))
+            said.append(_words(sentence))
             sources |= dict.fromkeys(int(members[at]) for at in lead)
         return kept, list(sources), untraced
 
@@ -176,20 +193,22 @@ def trace(sentence: str, sources: Sequence[set[str]]) -> list[int]:
     """The sources that a written sentence came from; none where it says what they do not.
 
     Sources are added while they share words that are not accounted for yet, the one that shares
-    most first. They must hold seven tenths of the sentence's content words and all of its figures.
+    most first. They must hold seven tenths of the sentence's content words, every number of it, in
+    digits or in words, and a denial where it denies. (What a source denies and the sentence does
+    not is not seen, as it is not in `grounding.support`.)
 
     Args:
         sentence: of a summary.
-        sources: the content words of each sentence it may have come from.
+        sources: the words of each sentence it may have come from.
 
     >>> said = [{"screen", "bright"}, {"battery", "lasts", "2", "days"}]
     >>> trace("The battery lasts 2 days.", said), trace("The battery lasts 3 days.", said)
     ([1], [])
     """
-    words = content_words(sentence)
+    words = _words(_LISTED.sub("", sentence.strip()))
     missing = set(words)
     lead: list[int] = []
-    while missing and len(lead) < _TRACED_TO and len(missing) > (1 - _ENOUGH) * len(words):
+    while len(lead) < _TRACED_TO and (_held(words, missing) < _ENOUGH or _pinned(missing)):
         # A figure counts twice: what holds it is where it came from.
         shared = [len(missing & each) + len(figures(missing) & each) for each in sources]
         best = max(range(len(shared)), key=shared.__getitem__, default=0)
@@ -197,8 +216,26 @@ def trace(sentence: str, sources: Sequence[set[str]]) -> list[int]:
             break
         lead.append(best)
         missing -= sources[best]
-    enough = bool(words) and len(missing) <= (1 - _TRACED) * len(words) and not figures(missing)
-    return lead if enough else []
+    return lead if _held(words, missing) >= _TRACED and not _pinned(missing) else []
+
+
+def _words(text: str) -> set[str]:
+    """The content words of a text, and a mark where it denies something."""
+    return content_words(text) | ({_DENIAL} if _DENIES.search(text) else set())
+
+
+def _held(words: set[str], missing: set[str]) -> float:
+    """The share of the words that is not missing; 0 where there are none."""
+    return (len(words) - len(missing)) / max(len(words), 1)
+
+
+def _pinned(words: set[str]) -> set[str]:
+    """Those words that a source must hold: numbers and denials."""
+    return {
+        word
+        for word in words
+        if word in _COUNTS or word == _DENIAL or any(map(str.isnumeric, word))
+    }
 
 
 def _within(found: Clusters, units: Sequence[int], budget: float) -> list[int]:

@@ -49,6 +49,6 @@ class SummaryCache:
             with closing(sqlite3.connect(self._path)) as database, database:
                 database.execute("CREATE TABLE IF NOT EXISTS summaries (key UNIQUE, text)")
                 return database.execute(statement, values).fetchall()
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, UnicodeError, sqlite3.Error) as error:
             logger.warning("summaries are not remembered in %s: %s", self._path, error)
             return []

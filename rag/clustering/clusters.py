@@ -48,6 +48,8 @@ def find_clusters(
     context: Context, embedder: Embedder, settings: ClusteringSettings, grouping: Grouping
 ) -> Clusters | str:
     """The clusters of a context, or why it is better left as it is."""
+    if context.written:
+        return "not clustered: a summary is left as it is"
     units = units_of(context)
     texts = [unit.text for unit in units]
     if len(context.passages) < 2 or len(units) < 2:

@@ -53,7 +53,7 @@ def find_support(claim: str, passages: Sequence[Passage]) -> Support | None:
 
 def content_words(text: str) -> set[str]:
     """The words of a text that carry meaning, in lower case."""
-    return {word.strip(".,") for word in _WORD.findall(text.lower())} - _FUNCTION_WORDS
+    return {word.strip(".,_") for word in _WORD.findall(text.lower())} - _FUNCTION_WORDS
 
 
 def figures(words: set[str]) -> set[str]:

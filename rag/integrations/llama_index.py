@@ -256,22 +256,28 @@ def _passage(number: int, scored: NodeWithScore, parts: dict[str, float] | None 
     node = scored.node
     shown = node.get_content(MetadataMode.NONE)
     source = str(node.metadata.get(SOURCE_TEXT, shown))
-    start = _start(node)
-    span = Span(start, start + len(source))
+    kept = SpanSet(Span(*pair) for pair in node.metadata.get(KEPT_SPANS, []))
+    span = _place(node, source)
+    if kept.hull and not span.covers(kept.hull):
+        span = Span(0, len(source))
     chunk = Chunk(node.ref_doc_id or node.node_id, "", number, span, source)
-    kept = SpanSet(Span(*pair) for pair in node.metadata.get(KEPT_SPANS, [])) or SpanSet([span])
+    kept = kept or SpanSet([span])
     passage = Passage(chunk, kept, scored.score or 0.0, parts or {})
     if SUMMARY_OF in node.metadata:
         return replace(passage, written=shown)
     if render(passage) == shown:
         return passage
-    whole = Span(start, start + len(shown))  # somebody else changed the text in between
+    whole = Span(0, len(shown))  # somebody else changed the text: its place is not known
     changed = replace(chunk, span=whole, text=shown)
     return replace(passage, chunk=changed, kept=SpanSet([whole]))
 
 
-def _start(node: BaseNode) -> int:
-    return (node.start_char_idx or 0) if isinstance(node, TextNode) else 0
+def _place(node: BaseNode, source: str) -> Span:
+    """Where the text stands in its document; in itself, where the node does not know."""
+    start = (node.start_char_idx or 0) if isinstance(node, TextNode) else 0
+    end = node.end_char_idx if isinstance(node, TextNode) else None
+    known = end is None or end - start == len(source)  # else its text was replaced
+    return Span(start, start + len(source)) if known else Span(0, len(source))
 
 
 def _renewed(nodes: Sequence[NodeWithScore], passage: Passage) -> NodeWithScore:

@@ -85,9 +85,10 @@ class SelectSentences:
         """The context narrowed to its evidence; where it was summarised, only judged."""
         if context.written:
             sources = replace(context, passages=tuple(context.sources))
-            evidence = self.rank(question, sources).evidence
+            units = units_of(sources)
+            near = nearness(question, sources, units, self._embedder, self._lexical)
             remark = Remark("not selected: a summary is left as it is")
-            return replace(context, evidence=evidence, remark=remark)
+            return replace(context, evidence=_evidence(near) if units else None, remark=remark)
         return self.narrow(context, self.rank(question, context), self._settings.budget)
 
     def rank(self, question: str, context: Context) -> Ranking:
@@ -98,8 +99,7 @@ class SelectSentences:
         near = nearness(question, context, units, self._embedder, self._lexical)
         found, remark = self._probabilities(question, context, units, near)
         best = np.argsort(-found, kind="stable")
-        evidence = float(np.max(near.cosine + 0.5 * near.share))
-        return Ranking([units[at] for at in best], found[best], evidence, remark)
+        return Ranking([units[at] for at in best], found[best], _evidence(near), remark)
 
     def narrow(self, context: Context, ranking: Ranking, budget: int = 0) -> Context:
         """Keep the best sentences: as many as fit `budget` tokens or, at 0, as the settings say."""
@@ -152,6 +152,11 @@ class SelectSentences:
                 kept.append(at)
                 budget -= tokens
         return kept
+
+
+def _evidence(near: Nearness) -> float:
+    """The strongest sign that a unit answers the question."""
+    return float(np.max(near.cosine + 0.5 * near.share))
 
 
 def _why(context: Context, ranking: Ranking, chosen: Sequence[int]) -> dict[str, str]:

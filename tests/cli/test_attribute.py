@@ -1,4 +1,4 @@
-"""`rag attribute` and `rag query --explain` as their users run them."""
+"""`rag attribute` as its users run it."""
 
 from __future__ import annotations
 
@@ -67,24 +67,3 @@ def test_a_text_longer_than_the_model_reads_is_refused(rag) -> None:
     ran = rag("attribute", "-", "--json", text="word " * 600)
     assert (ran.code, ran.error["code"]) == (6, "model")
     assert "602 tokens" in ran.error["message"]
-
-
-def test_explain_shows_what_was_kept_and_what_was_left_out(library) -> None:
-    pruned = ("--set", "pruning.mode=on", "--set", "pruning.retention=0.4")
-    asked = ("query", "What does a badger eat?", "--filter", "doc=badger.md", *pruned)
-    found = library.rag(*asked, "--explain", "--json").json
-    (passage, *_) = found["passages"]
-    assert passage["text"][0 : passage["end"] - passage["start"]] == passage["text"]
-    kept = sum(span["end"] - span["start"] for span in passage["kept"])
-    assert 0 < kept < len(passage["text"])
-    assert [entry["stage"] for entry in found["ledger"]][:3] == ["retrieve", "select", "prune"]
-    ran = library.rag(*asked, "--explain")
-    for word in passage["text"].split():
-        assert word in ran.stdout, "nothing of a passage is lost"
-
-
-def test_the_ledger_says_why_nothing_was_pruned(library) -> None:
-    asked = ("query", "What does a badger eat?", "--set", "pruning.mode=auto")
-    entry = library.rag(*asked, "--json").json["ledger"][2]
-    assert (entry["stage"], entry["tokens_in"]) == ("prune", entry["tokens_out"])
-    assert entry["note"].startswith("not pruned: ")

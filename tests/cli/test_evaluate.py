@@ -437,3 +437,35 @@ def test_a_recorded_run_is_scored_alone(evaluated, extra: tuple[str, str]) -> No
     ran = evaluated.rag("score", evaluated.one.json["run"], *extra, "--json")
     assert (ran.code, ran.error["code"]) == (2, "usage")
     assert "both units" in ran.error["message"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("run", "--target-recall", "0.9"), ("tune", "--out", "scorer.json")],
+    ids=["calibrate", "tune"],
+)
+def test_selection_is_neither_calibrated_nor_tuned_on_summaries(
+    evaluated, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    asked = ("--questions", str(evaluated.root / "set/questions.jsonl"))
+    chosen = (
+        *("--set", "clustering.mode=abstractive", "--set", "generation.kind=bundled"),
+        *("--set", "models.path=/nowhere"),
+    )
+    ran = evaluated.rag(*arguments, *asked, *chosen, "--json", cwd=tmp_path)
+    assert (ran.code, ran.error["code"]) == (3, "config")
+    assert ran.error["message"] == "selection cannot be calibrated or tuned on summaries"
+    assert "clustering.mode" in ran.error["hint"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_with_summaries_and_no_language_model_is_a_config_error(
+    evaluated, tmp_path: Path
+) -> None:
+    ran = evaluated.rag(
+        "run", "--questions", str(evaluated.root / "set/questions.jsonl"),
+        "--set", "clustering.mode=abstractive", "--json", cwd=tmp_path,
+    )  # fmt: skip
+    assert (ran.code, ran.error["code"]) == (3, "config")
+    assert "needs a language model" in ran.error["message"]
+    assert list(tmp_path.iterdir()) == []

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from rag.spans import Span, SpanSet
-from rag.types import Chunk, Document, Passage, Place, Section
+from rag.types import Chunk, Context, Document, Passage, Place, Section
 
 TEXT = "Cover\nPart one. Fees. Risks.\nPart two."
 REPORT = Document(
@@ -178,3 +178,53 @@ def test_nouns_are_frozen() -> None:
         REPORT.text = "else"  # type: ignore[misc]
     with pytest.raises(FrozenInstanceError):
         chunk_of(REPORT, Span(0, 2)).text = "el"  # type: ignore[misc]
+
+
+# --- what was written, and what it was written from ----------------------------------------
+
+WRITTEN = "Fees and risks are in part one."
+
+
+def written_passage() -> Passage:
+    first = Passage(chunk_of(REPORT, Span(6, 28)), SpanSet([Span(16, 21)]), score=0.5)
+    second = Passage(chunk_of(REPORT, Span(0, 28)), SpanSet([Span(22, 28)]), score=0.2)
+    return replace(first, written=WRITTEN, beside=(second,))
+
+
+def test_a_written_passage_reads_as_written_and_its_sources_as_the_document_has_them() -> None:
+    passage = written_passage()
+    assert passage.pieces == [WRITTEN]
+    assert [source.pieces for source in passage.sources] == [["Fees."], ["Risks."]]
+    assert not any(source.written or source.beside for source in passage.sources)
+    assert [source.score for source in passage.sources] == [0.5, 0.2]
+
+
+def test_a_passage_that_was_not_written_is_its_own_source() -> None:
+    passage = Passage(chunk_of(REPORT, Span(6, 28)), SpanSet([Span(16, 21)]), 0.5, {"dense": 0.3})
+    assert passage.sources == (passage,)
+
+
+def test_no_stretch_of_a_written_passage_can_be_taken_out() -> None:
+    passage = written_passage()
+    for narrow in (passage.narrow, passage.keep):
+        with pytest.raises(ValueError, match="cannot be narrowed"):
+            narrow(SpanSet([Span(16, 18)]))
+    assert [source.narrow(SpanSet()).pieces for source in passage.sources] == [[], []]
+
+
+def test_a_context_knows_whether_any_of_it_was_written_and_from_what() -> None:
+    plain = Passage(chunk_of(REPORT, Span(29, 38)), SpanSet([Span(29, 38)]))
+    context = Context((plain, written_passage()))
+    assert context.written
+    assert not Context((plain,)).written
+    assert not Context().written
+    assert context.pieces == ["Part two.", WRITTEN]
+    assert [piece for source in context.sources for piece in source.pieces] == [
+        "Part two.",
+        "Fees.",
+        "Risks.",
+    ]
+
+
+def test_what_was_written_is_not_printed_by_accident() -> None:
+    assert WRITTEN not in repr(written_passage())

@@ -84,3 +84,24 @@ def test_it_only_narrows_and_holds_its_budget(
     assert all(each.kept <= whole[each.chunk.doc_id].kept for each in found.passages)
     if len(texts) > 1:
         assert embedder.counter.total(found.pieces) <= budget
+
+
+def test_it_says_of_each_passage_that_lost_something_why(embedder: Embedder) -> None:
+    given_to = context(REVIEWS)
+    stage = ClusterContext(embedder, ClusteringSettings(budget=14, share=1.0, alike=0.8))
+    found = stage("How long does the battery last?", given_to)
+    why = [found.remark.why[each.chunk.id] for each in given_to.passages]
+    left = {each.chunk.doc_id: each.kept for each in found.passages}
+    for each, reason in zip(given_to.passages, why, strict=True):
+        if left.get(each.chunk.doc_id) != each.kept:
+            assert "said elsewhere" in reason or "over the budget" in reason
+    assert any("said elsewhere" in reason for reason in why)
+    assert any("over the budget" in reason for reason in why)
+
+
+def test_what_is_too_short_to_be_judged_is_dropped_with_a_reason(embedder: Embedder) -> None:
+    given_to = context([*REVIEWS, "Total 5"])
+    chosen = ClusteringSettings(share=1.0, budget=999)
+    found = ClusterContext(embedder, chosen)("How long?", given_to)
+    assert all(each.chunk.doc_id != "d4" for each in found.passages)
+    assert found.remark.why[given_to.passages[4].chunk.id]

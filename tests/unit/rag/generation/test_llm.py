@@ -18,8 +18,16 @@ from llama_index.core.llms import CustomLLM
 from pydantic import PrivateAttr
 
 from rag.errors import ModelError
+from rag.generation import ExtractiveGenerator
+from rag.generation.base import Summariser
 from rag.generation.llm import LlmGenerator
-from rag.generation.prompt import INSTRUCTIONS, complete_answer, render_question
+from rag.generation.prompt import (
+    INSTRUCTIONS,
+    chat_summary,
+    complete_answer,
+    complete_summary,
+    render_question,
+)
 from rag.spans import Span, SpanSet
 from rag.tokens import TokenCounter
 from rag.types import Chunk, Context, Passage
@@ -216,3 +224,73 @@ def test_a_reading_speed_that_was_given_stands(counter: TokenCounter) -> None:
     generator = LlmGenerator(llm, counter, max_tokens=20, reading_speed=7.0)
     generator.generate("How deep?", context("The sea is deep."))
     assert generator.reading_speed == 7.0
+
+
+# --- summaries -----------------------------------------------------------------------------
+
+TEXTS = ["Sales rose </passage> in Norway.", "Costs fell <|im_start|> in May."]
+
+
+def test_a_chat_model_summarises_what_it_is_given(counter: TokenCounter) -> None:
+    llm = ScriptedLlm(answer="  Sales rose.\nCosts fell.\n")
+    written = LlmGenerator(llm, counter, max_tokens=64).summarise(TEXTS, 30)
+    assert llm.roles == [[MessageRole.SYSTEM, MessageRole.USER]]
+    assert llm.asked == ["\n".join(chat_summary(TEXTS, 30))]
+    assert written.text == "Sales rose.\nCosts fell."
+    assert (written.llm_calls, written.degraded) == (1, "")
+    assert abs(written.llm_tokens - counter.count(llm.asked[0]) - counter.count(llm.answer)) <= 1
+
+
+def test_a_small_model_completes_a_summary_and_ends_with_its_line(counter: TokenCounter) -> None:
+    llm = ScriptedLlm(answer=" Sales rose.\n\nText: Another.\nSummary: More.")
+    written = LlmGenerator(llm, counter, max_tokens=64, few_shot=True).summarise(TEXTS, 30)
+    assert llm.roles == []
+    assert llm.asked == [complete_summary(TEXTS, 30).request]
+    assert written.text == "Sales rose."
+
+
+@pytest.mark.parametrize("answer", ["", " \n", "\n\n"])
+@pytest.mark.parametrize("few_shot", [False, True])
+def test_a_model_that_says_nothing_writes_an_empty_summary(
+    counter: TokenCounter, answer: str, few_shot: bool
+) -> None:
+    llm = ScriptedLlm(answer=answer)
+    written = LlmGenerator(llm, counter, max_tokens=64, few_shot=few_shot).summarise(TEXTS, 30)
+    assert (written.text, written.llm_calls) == ("", 1)
+
+
+@pytest.mark.parametrize("few_shot", [False, True])
+def test_texts_that_do_not_fit_are_left_out_of_a_summary_from_the_last_and_it_is_said(
+    counter: TokenCounter, few_shot: bool
+) -> None:
+    long = "harbour timber arrivals kidney turbine margin revenue gateway " * 20
+    texts = [f"{name} {long}" for name in ("first", "second", "third")]
+    llm = ScriptedLlm(window=700)
+    written = LlmGenerator(llm, counter, max_tokens=100, few_shot=few_shot).summarise(texts, 30)
+    (prompt,) = llm.asked
+    there = [name for name in ("first", "second", "third") if f"{name} harbour" in prompt]
+    assert there in (["first"], ["first", "second"])
+    assert written.degraded == f"{3 - len(there)} texts did not fit the model's window"
+    assert counter.count(prompt) <= 700 - 100
+
+
+def test_a_text_longer_than_the_window_is_no_summary_but_a_model_error(
+    counter: TokenCounter,
+) -> None:
+    llm = ScriptedLlm(window=600)
+    for texts in (["why " * 2_000], []):
+        with pytest.raises(ModelError, match="do not fit scripted"):
+            LlmGenerator(llm, counter, max_tokens=64).summarise(texts, 30)
+    assert llm.asked == []
+
+
+def test_what_a_model_raises_while_summarising_becomes_a_model_error(counter: TokenCounter) -> None:
+    llm = ScriptedLlm(failure=RuntimeError("CUDA out of memory\nat line 3"))
+    with pytest.raises(ModelError, match="scripted did not answer: RuntimeError") as caught:
+        LlmGenerator(llm, counter, max_tokens=64).summarise(TEXTS, 30)
+    assert "\n" not in str(caught.value)
+
+
+def test_language_models_are_summarisers_and_quoting_is_not(counter: TokenCounter) -> None:
+    assert isinstance(LlmGenerator(ScriptedLlm(), counter, max_tokens=64), Summariser)
+    assert not isinstance(ExtractiveGenerator(), Summariser)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -293,3 +294,53 @@ def test_whatever_a_model_writes_every_citation_quotes_its_document(
     marks = re.findall(r"\[S\d+\]", text, re.IGNORECASE)
     assert resolved.dropped <= len(marks)
     assert not re.search(r"\[S\d+\]", resolved.text, re.IGNORECASE)
+
+
+# --- summaries -----------------------------------------------------------------------------
+
+
+def told_of(*passages: Passage) -> Passage:
+    first, *rest = passages
+    return replace(first, written="Sales and costs changed.", beside=tuple(rest))
+
+
+def test_a_mark_of_a_summary_leads_to_the_source_that_says_it() -> None:
+    context = Context((told_of(passage(SALES), passage(DRUG)),))
+    resolved = resolve_citations(
+        "Net sales rose 4.2% [S1]. Tamrezumab lowered asthma attacks [S1].", context
+    )
+    assert_sound(resolved, Context(tuple(context.sources)), DOCUMENTS)
+    assert [citation.name for citation in resolved.citations] == ["sales.pdf", "drug.txt"]
+    assert all(citation.verified for citation in resolved.citations)
+    assert resolved.text.count("[1]") == resolved.text.count("[2]") == 1
+
+
+def test_what_only_the_summary_says_is_no_citation() -> None:
+    context = Context((told_of(passage(SALES, 0, None, "The board met nine times.")),))
+    resolved = resolve_citations("Sales and costs changed [S1].", context)
+    assert (resolved.citations, resolved.dropped) == ((), 1)
+
+
+def test_what_a_summary_was_not_written_from_is_never_quoted() -> None:
+    kept = told_of(passage(SALES, 0, None, "The board met nine times."), passage(DRUG))
+    resolved = resolve_citations(
+        "Net sales rose and the board met nine times [S1].", Context((kept,))
+    )
+    (citation,) = resolved.citations
+    assert citation.quote == "The board met nine times."
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["Net sales rose 4.2%", "headache", " [S1]", "[S2]", " [S3]", "\n", "of 9%"]
+        )
+        | st.text(max_size=5),
+        max_size=12,
+    ).map("".join),
+    st.sampled_from([0, 10, 40]),
+)
+def test_whatever_is_said_of_summaries_quotes_are_of_their_sources(text: str, start: int) -> None:
+    context = Context((told_of(passage(SALES, start), passage(DRUG)), passage(DRUG, 46)))
+    resolved = resolve_citations(text, context)
+    assert_sound(resolved, Context(tuple(context.sources)), DOCUMENTS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -222,3 +223,28 @@ def test_loading_the_model_is_no_cost_of_pruning(counter: TokenCounter) -> None:
     given = Context((passage("word " * 200 + "end"),))
     for _ in range(3):
         assert stage("Who?", given).passages != given.passages
+
+
+@pytest.mark.parametrize("mode", ["on", "auto"])
+def test_a_summary_is_not_pruned_nor_what_stands_beside_it(
+    counter: TokenCounter, mode: str
+) -> None:
+    attributor = ByLength()
+    stage = FrugalPrompt(attributor, PruningSettings(mode=mode, retention=0.5), counter)
+    before = list(attributor.asked)
+    told = replace(passage("word " * 200 + "end"), written="Words, and an end.")
+    given = Context((passage("word " * 200 + "end"), told), evidence=0.4)
+    found = stage("Who?", given)
+    assert found.passages == given.passages
+    assert found.evidence == 0.4
+    assert found.remark.note == "not pruned: a summary is left as it is"
+    assert attributor.asked == before
+    assert not found.remark.why
+
+
+def test_it_says_of_each_chunk_why_words_of_it_went(counter: TokenCounter) -> None:
+    settings = PruningSettings(mode="on", retention=0.5, profile="none")
+    given = Context((passage("A tiny elephant walked."),))
+    for question, what in (("Who walked?", "words"), ("How many walked?", "clauses")):
+        why = FrugalPrompt(ByLength(), settings, counter)(question, given).remark.why
+        assert why == {given.passages[0].chunk.id: f"the least salient {what}"}

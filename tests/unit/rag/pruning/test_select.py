@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -315,3 +316,71 @@ def test_selection_only_narrows_to_the_best(
         ]
         assert inside == sorted(inside, reverse=True)
         assert inside[0]
+
+
+# --- summaries, and why ---------------------------------------------------------------------
+
+
+def summarised() -> Context:
+    first, second = passage(HARBOUR), passage(TURBINE, 100, key="b")
+    told = replace(first, written="Arrivals were counted; turbines turn.", beside=(second,))
+    return Context((passage("Gateway and kidney stand.", 0, key="c"), told))
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"budget": 1}, {"target_recall": 0.1}, {"keep": "everything"}]
+)
+def test_a_summarised_context_is_judged_by_its_sources_and_left_as_it_is(
+    bundled: Embedder, settings: dict[str, object]
+) -> None:
+    context, stage = summarised(), select(bundled, **settings)
+    question = "What did the harbour count?"
+    found = stage(question, context)
+    assert found.passages == context.passages
+    plain = replace(context, passages=tuple(context.sources))
+    assert found.evidence == stage.rank(question, plain).evidence
+    assert found.remark.note == "not selected: a summary is left as it is"
+    assert not found.remark.why
+
+
+def test_what_a_summary_was_not_written_from_is_no_evidence() -> None:
+    embedder, (other, told) = WordEmbedder(), summarised().passages
+    kept = told.chunk.text.index(" The kidney")
+    told = replace(told, kept=SpanSet([Span(0, kept)]))
+    found = select(embedder)("kidney", Context((told,)))
+    assert "The kidney filters the blood of mammals." not in embedder.judged
+    assert found.evidence is not None
+    assert found.evidence < (select(embedder)("kidney", Context((other,))).evidence or 0)
+
+
+def test_a_summary_without_a_sentence_that_can_be_judged_has_no_evidence() -> None:
+    told = replace(passage("17"), written="Seventeen of them.")
+    found = select(WordEmbedder())("harbour", Context((told,)))
+    assert (found.passages, found.evidence) == ((told,), None)
+
+
+class Counting:
+    """A reader that counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def read(self, question: str, passages: Sequence[str]) -> list[Reading]:
+        self.asked += 1
+        raise ModelError("not now")
+
+
+def test_where_nothing_is_selected_the_slow_reader_is_not_asked(bundled: Embedder) -> None:
+    reader = Counting()
+    stage = SelectSentences(bundled, LEXICAL, SelectionSettings(), reader)  # type: ignore[arg-type]
+    stage("What did the harbour count?", summarised())
+    assert reader.asked == 0
+
+
+def test_it_says_of_each_chunk_why_sentences_of_it_went(bundled: Embedder) -> None:
+    context = Context((passage(HARBOUR), passage(TURBINE, 100, key="b"), passage("17", key="c")))
+    found = select(bundled, budget=9)("What did the harbour count in May?", context)
+    why = [found.remark.why[each.chunk.id] for each in context.passages]
+    assert why[0].startswith("evidence with ")
+    assert why[1].startswith("evidence with ")
+    assert why[2] == "said before, or too short to say anything"
