@@ -86,9 +86,12 @@ class SelectSentences:
         if context.written:
             sources = replace(context, passages=tuple(context.sources))
             units = units_of(sources)
-            near = nearness(question, sources, units, self._embedder, self._lexical)
+            evidence = None
+            if units:
+                near = nearness(question, sources, units, self._embedder, self._lexical)
+                evidence = _evidence(near)
             remark = Remark("not selected: a summary is left as it is")
-            return replace(context, evidence=_evidence(near) if units else None, remark=remark)
+            return replace(context, evidence=evidence, remark=remark)
         return self.narrow(context, self.rank(question, context), self._settings.budget)
 
     def rank(self, question: str, context: Context) -> Ranking:
