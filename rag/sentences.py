@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from rag.spans import Span
 
-__all__ = ["LONGEST_SENTENCE", "sentence_spans"]
+__all__ = ["LONGEST_SENTENCE", "is_row", "sentence_spans"]
 
 LONGEST_SENTENCE = 2_000
 """Characters; a longer stretch without an end is cut at white space."""
@@ -88,14 +88,14 @@ def _breaks(text: str, line: Span, following: Span) -> bool:
     here, there = line.text_in(text), following.text_in(text)
     if _BULLET.match(there) or _HEADING.match(there) or _HEADING.match(here):
         return True
-    if _is_row(here) or _is_row(there):
+    if is_row(here) or is_row(there):
         return True
     # A short line did not reach the margin: its author ended it. (Prose wraps near the margin,
     # so the next line is about as long; two short lines in a row are a list or a narrow column.)
     return len(here) < 40 or (len(here) < 0.6 * len(there) and not here[-1].isalnum())
 
 
-def _is_row(line: str) -> bool:
+def is_row(line: str) -> bool:
     """Whether a line reads as a table row: it has cells, or ends in two numbers."""
     if " | " in line or line.startswith("|"):
         return True

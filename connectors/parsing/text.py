@@ -9,11 +9,12 @@ from io import BytesIO
 from charset_normalizer import from_bytes
 
 from connectors.parsing.base import Parsed
+from connectors.parsing.headings import page_sections
 from rag.errors import DocumentError
 
 __all__ = ["PARSER_VERSION", "decode", "parse"]
 
-PARSER_VERSION = "text-1"
+PARSER_VERSION = "text-2"
 
 # UTF-32 first: its little-endian mark begins with that of UTF-16.
 _MARKS = (
@@ -34,6 +35,8 @@ _SAMPLE = 1 << 16
 def parse(data: bytes) -> Parsed:
     """The text exactly as it stands, line ends included; form feeds, if any, part its pages.
 
+    A page that begins with a heading is a section.
+
     Raises:
         DocumentError: the bytes are not text.
     """
@@ -41,7 +44,7 @@ def parse(data: bytes) -> Parsed:
     starts = [found.end() for found in re.finditer("\f", text)]
     # A form feed at the very end closes the last page; it opens none.
     pages = (0, *(start for start in starts if start < len(text))) if starts else ()
-    return Parsed(text, pages=pages)
+    return Parsed(text, sections=page_sections(text, pages), pages=pages)
 
 
 def decode(data: bytes, declared: str | None = None) -> str:

@@ -28,7 +28,7 @@ def embedded_text(chunk: Chunk, counter: TokenCounter, header_tokens: int) -> st
         chunk: the chunk to embed.
         counter: measures the header.
         header_tokens: the most tokens the header may take; 0 leaves it out. The section path is
-            cut first, from its outer end, then the title from its far end.
+            cut first, from its outer end, its last title from the far end, then the title.
     """
     text = chunk.text.replace("\f", "\n")  # tokenizers drop a form feed, and glue what it parts
     if not header_tokens:
@@ -40,7 +40,8 @@ def embedded_text(chunk: Chunk, counter: TokenCounter, header_tokens: int) -> st
     room = header_tokens - counter.count(header) - 1
     section = chunk.places[0].section if chunk.places else ""
     titles = [title for title in section.split(" > ") if title and title != chunk.title]
-    while titles and counter.count(" > ".join(titles)) > room:
+    while len(titles) > 1 and counter.count(" > ".join(titles)) > room:
         titles.pop(0)
-    header = "\n".join(part for part in (header, " > ".join(titles)) if part)
+    path = counter.head(" > ".join(titles), room) if room > 0 else ""
+    header = "\n".join(part for part in (header, path) if part)
     return f"{header}\n{text}" if header else text

@@ -104,6 +104,7 @@ class RetrievalSettings(_Group):
     candidates: int = Field(100, ge=1, le=10_000, description="chunks each ranking offers")
     dense_weight: float = Field(1.0, ge=0)
     lexical_weight: float = Field(1.0, ge=0)
+    name_weight: float = Field(1.0, ge=0, description="of the documents a question names")
     rrf_k: int = Field(60, ge=1, description="reciprocal rank fusion: 1 / (k + rank)")
 
     @model_validator(mode="after")
