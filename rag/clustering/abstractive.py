@@ -40,7 +40,7 @@ _WORDS_PER_TOKEN = 0.75
 _TRACED_TO = 3  # sentences of the cluster that one sentence of a summary may join
 _TRACED = 0.7  # share of its content words that must stand there; half lets "camera" be "good"
 _ENOUGH = 0.8  # share after which no further source is looked for
-
+_FEWEST_WORDS = 2  # of a sentence; "The gift was a gift." has one
 
 _LISTED = re.compile(r"^(?:[-*•]|\d+[.)])\s+")  # chat models number and mark what they say
 _DENIES = re.compile(r"\b(?:not|no|never|none|nor|neither|without|cannot)\b|n['’]t\b", re.I)  # noqa: RUF001
@@ -114,7 +114,10 @@ class SummariseClusters:
             note,
             llm_calls=sum(each.generation.llm_calls for each in told),
             llm_tokens=sum(each.generation.llm_tokens for each in told),
-            why={
+            why=dict.fromkeys(
+                (passage.chunk.id for passage in context.passages), "too short to say anything"
+            )
+            | {
                 context.passages[unit.passage].chunk.id: "told by its cluster"
                 for unit in found.units
             },
@@ -125,11 +128,14 @@ class SummariseClusters:
         self, context: Context, found: Clusters, members: NDArray[np.int64], budget: float
     ) -> _Told:
         """One cluster: quoted where its distinct sentences fit, else summarised and traced."""
+        # In the order of the documents, not of this question: the next one finds it remembered.
+        places = [(context.passages[unit.passage].chunk.doc_id, unit.span) for unit in found.units]
+        members = np.array(sorted(members.tolist(), key=places.__getitem__), dtype=np.int64)
         distinct = self._distinct(found, members)
         if found.tokens[distinct].sum() <= budget:
             return _Told(_quoted(context, found, distinct), Generation(""))
         read = _within(found, distinct, _READ)
-        texts = [found.units[at].text for at in sorted(read)]
+        texts = [found.units[at].text for at in sorted(read, key=places.__getitem__)]
         generation = self._summarised(texts, max(1, int(budget * _WORDS_PER_TOKEN)))
         sentences, sources, untraced = self._traced(found, members, generation.text, budget)
         if not sentences:
@@ -143,7 +149,8 @@ class SummariseClusters:
         """The members without those that say what a more central one says, central ones first."""
         centre = found.vectors[members].mean(axis=0)
         chosen: list[int] = []
-        for at in members[np.argsort(-(found.vectors[members] @ centre), kind="stable")].tolist():
+        central = (found.vectors[members] @ centre).round(4)
+        for at in members[np.argsort(-central, kind="stable")].tolist():
             said = found.vectors[chosen] @ found.vectors[at] if chosen else np.zeros(1)
             if said.max() < self._settings.alike:
                 chosen.append(at)
@@ -174,6 +181,9 @@ class SummariseClusters:
         untraced = 0
         for span in sentence_spans(summary):
             sentence = _LISTED.sub("", " ".join(span.text_in(summary).split()))
+            if len(content_words(sentence)) < _FEWEST_WORDS:
+                untraced += 1
+                continue
             if any(_words(sentence) <= each for each in said):
                 continue  # small models repeat themselves
             lead = trace(sentence, words)
@@ -206,6 +216,9 @@ def trace(sentence: str, sources: Sequence[set[str]]) -> list[int]:
     ([1], [])
     """
     words = _words(_LISTED.sub("", sentence.strip()))
+    # What shares no more than a number or a denial speaks of something else.
+    topic = words - _pinned(words) or words
+    sources = [each if each & topic else set() for each in sources]
     missing = set(words)
     lead: list[int] = []
     while len(lead) < _TRACED_TO and (_held(words, missing) < _ENOUGH or _pinned(missing)):

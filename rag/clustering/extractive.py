@@ -115,5 +115,6 @@ class ClusterContext:
                 for counted, what in counts
                 if number in counted
             )
+            or "too short to say anything"
             for number, passage in enumerate(context.passages)
         }

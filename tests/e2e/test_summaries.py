@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -235,3 +235,14 @@ def test_the_command_explains_a_summary_and_where_it_comes_from(gguf: Path, tmp_
     assert passage["written"] in printed
     cluster = next(line for line in printed.splitlines() if line.startswith("cluster "))
     assert cluster.split()[3] == "0", "the second time nothing is written"
+
+
+def test_passages_in_another_order_are_told_alike_and_cost_nothing(
+    index: Index, generator: Generator, first: Asked
+) -> None:
+    retrieved = first.steps[0][1]
+    turned = replace(retrieved, passages=retrieved.passages[::-1])
+    (stage, _) = default_stages(index, generator)
+    again = stage(OTHER, turned)
+    assert again.written
+    assert (again.remark.llm_calls, again.remark.llm_tokens) == (0, 0)

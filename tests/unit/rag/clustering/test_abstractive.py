@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from rag.clustering import SummariseClusters, SummaryCache
-from rag.clustering.abstractive import trace
+from rag.clustering.abstractive import _words, trace
 from rag.embedding.base import Embedder, Vectors
 from rag.embedding.memo import RememberingEmbedder
 from rag.embedding.registry import load_embedder
@@ -209,8 +209,8 @@ def test_the_number_of_a_list_item_is_no_figure_that_a_source_must_hold(sentence
 
 def test_a_figure_that_only_another_source_holds_is_looked_for_there() -> None:
     words = [f"word{letter}" for letter in "abcdefghi"]
-    sentence = " ".join([*words, "other", "77"])
-    assert trace(sentence, [set(words), {"77", "other"}]) == [0, 1]
+    sentence = " ".join([*words, "weight", "77"])
+    assert trace(sentence, [set(words), {"77", "weight"}]) == [0, 1]
 
 
 def test_where_four_fifths_are_found_no_further_source_is_looked_for() -> None:
@@ -233,6 +233,26 @@ def test_a_number_in_words_or_as_a_fraction_is_held_to_its_source_too(sentence: 
 )  # fmt: skip
 def test_a_sentence_that_denies_what_its_source_says_is_not_traced(sentence: str) -> None:
     assert trace(sentence, SAID) == []
+
+
+@pytest.mark.parametrize(
+    ("sentence", "elsewhere"),
+    [
+        ("The battery lasts 9 days.", "The box weighs 9 pounds."),
+        ("The battery lasts ten days.", "My sister bought ten of them."),
+        ("The battery never lasts 2 days.", "She would not buy another strap."),
+    ],
+)
+def test_a_number_or_a_denial_is_not_borrowed_from_a_sentence_about_something_else(
+    sentence: str, elsewhere: str
+) -> None:
+    said = ["The battery lasts 2 days.", elsewhere]
+    assert trace(sentence, [_words(each) for each in said]) == []
+
+
+def test_a_sentence_of_one_word_said_twice_tells_nothing(stage: Make) -> None:
+    found = stage(Scripted("The battery was a battery."))("?", context(REVIEWS))
+    assert not found.written
 
 
 WORD = st.sampled_from("battery lasts days screen bright 2 3 1,300 1300 4.2 2021 the is".split())
@@ -592,6 +612,7 @@ def test_what_was_written_once_costs_nothing_again_and_is_the_same(
 def test_the_same_passages_in_another_order_cost_nothing_again(
     stage: Make, new_cache: Callable[[], SummaryCache]
 ) -> None:
+    # the same passages otherwise) has all of its clusters written anew.
     cache, writer = new_cache(), Scripted("The battery lasts two days.")
     given_to = context(REVIEWS)
     stage(writer, cache)("?", given_to)
