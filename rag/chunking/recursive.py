@@ -69,7 +69,8 @@ class RecursiveChunker(SpanChunker):
         for at, length in enumerate(lengths):
             if at > first and total + length > self.size:
                 yield Cut(Span(pieces[first].start, pieces[at - 1].end), total)
-                while first < at and (total > self.overlap or total + length > self.size):
+                # Pieces without a token (a zero-width space) are no overlap: never alone in both.
+                while first < at and (not 0 < total <= self.overlap or total + length > self.size):
                     total -= lengths[first]
                     first += 1
             total += length

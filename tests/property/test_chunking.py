@@ -140,6 +140,7 @@ def test_a_chunk_never_exceeds_its_size(
 
 @every_text
 @example(text="\ud55c\uad6d\uc5b4\uc785\ub2c8\ub2e4", setting=Setting(8, 0))
+@example(text="e-mail-server e-mail-server \u200b Net sales rose. ", setting=Setting(10, 0))
 def test_neighbours_share_no_more_than_the_overlap(
     kind: type[SpanChunker], counter: TokenCounter, text: str, setting: Setting
 ) -> None:
