@@ -1,7 +1,8 @@
 """The scorer: from a sentence's features to the share of it that is evidence, as a probability.
 
-A logistic regression, fitted by scikit-learn on tuning questions (`pipelines/train/scorer.py`) and
-kept as a small JSON file, so that what it does can be read.
+Two regressions, fitted on tuning questions (`pipelines/train/scorer.py`) and kept as one small JSON
+file, so that what they do can be read. The first ranks the sentences of a question against each
+other, the second makes a probability of what came out.
 """
 
 from __future__ import annotations
@@ -24,7 +25,11 @@ BUNDLED_SCORER_READ = _MODELS / "scorer_with_reader.json"
 
 
 class Scorer(BaseModel):
-    """p = 1 / (1 + exp(-(bias + sum of weight * (feature - mean) / scale)))."""
+    """p = 1 / (1 + exp(-(bias + own * s + among * log(exp(s) / sum of exp(s of all sentences))))).
+
+    s = sum of weight * (feature - mean) / scale. What a sentence scores says little by itself in
+    another corpus; what it scores among all that were found for the question says more.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -33,6 +38,8 @@ class Scorer(BaseModel):
     scales: tuple[float, ...]
     weights: tuple[float, ...]
     bias: float
+    own: float = 1.0
+    among: float = 0.0
     about: dict[str, Any] = {}
     """What it was trained on."""
 
@@ -65,6 +72,9 @@ class Scorer(BaseModel):
         return found
 
     def probabilities(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Of rows of features, shape (rows, features) -> (rows,)."""
+        """Of all the sentences of one question, shape (sentences, features) -> (sentences,)."""
         scaled = (matrix.astype(np.float64) - np.array(self.means)) / np.array(self.scales)
-        return np.asarray(1 / (1 + np.exp(-(scaled @ np.array(self.weights) + self.bias))))
+        scores = scaled @ np.array(self.weights)
+        standing = scores - np.logaddexp.reduce(scores)
+        logits = self.bias + self.own * scores + self.among * standing
+        return np.asarray(1 / (1 + np.exp(-logits)))

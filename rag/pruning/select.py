@@ -27,9 +27,12 @@ from rag.evidence.scorer import BUNDLED_SCORER, BUNDLED_SCORER_READ, Scorer
 from rag.evidence.units import Unit, units_of
 from rag.settings import SelectionSettings
 from rag.spans import Span
+from rag.tables import table_spans
 from rag.types import Context, Remark
 
 __all__ = ["Ranking", "SelectSentences"]
+
+_MANY_TABLES = 0.25  # share of what was found; below it a table is mostly a list or a stray row
 
 
 class Ranking(NamedTuple):
@@ -49,6 +52,10 @@ class SelectSentences:
     that maximises expected IoU (`selection.recall_weight` leans to recall), or that holds
     `selection.target_recall` of all that is expected, or that fits `selection.budget` tokens.
     Passages without a kept sentence are dropped; the others are ordered by their best one.
+
+    With `selection.whole_tables`, and no budget, tables are kept beside the sentences wherever
+    they are a quarter or more of the text that was found: a figure means nothing without its row,
+    its year and its unit.
 
     The context's `evidence`, by which the engine abstains, is apart from it: the best cosine plus
     half the share of the question's terms.
@@ -116,6 +123,10 @@ class SelectSentences:
             unit = ranking.units[at]
             kept.setdefault(unit.passage, []).append(unit.span)
             top.setdefault(unit.passage, float(ranking.probabilities[at]))
+        if self._settings.whole_tables and not budget:
+            for number, tables in _tables(context).items():
+                kept.setdefault(number, []).extend(tables)
+                top.setdefault(number, _best(ranking, number))
         remark = Remark(ranking.remark, why=_why(context, ranking, chosen))
         narrowed = replace(judged.keep(kept), remark=remark)
         scored = (
@@ -160,6 +171,29 @@ class SelectSentences:
 def _evidence(near: Nearness) -> float:
     """The strongest sign that a unit answers the question."""
     return float(np.max(near.cosine + 0.5 * near.share))
+
+
+def _tables(context: Context) -> dict[int, list[Span]]:
+    """The tables of each passage that has one, where they are much of the text; else none."""
+    found: dict[int, list[Span]] = {}
+    for number, passage in enumerate(context.passages):
+        start = passage.chunk.span.start
+        for kept in passage.kept:
+            for table in table_spans(passage.chunk.text, kept.shift(-start)):
+                found.setdefault(number, []).append(table.shift(start))
+    text = sum(len(span) for passage in context.passages for span in passage.kept)
+    tables = sum(len(span) for spans in found.values() for span in spans)
+    return found if tables >= _MANY_TABLES * text else {}
+
+
+def _best(ranking: Ranking, passage: int) -> float:
+    """The greatest probability of a unit of the passage."""
+    of_it = (
+        probability
+        for unit, probability in zip(ranking.units, ranking.probabilities, strict=True)
+        if unit.passage == passage
+    )
+    return float(next(of_it, 0.0))
 
 
 def _why(context: Context, ranking: Ranking, chosen: Sequence[int]) -> dict[str, str]:

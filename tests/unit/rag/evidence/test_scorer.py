@@ -22,13 +22,45 @@ ALL = (*FEATURES, *READER_FEATURES)
 
 def test_a_fitted_scorer_gives_the_shares_it_saw(tmp_path: Path) -> None:
     drawn = np.random.default_rng(0)
-    matrix = drawn.normal(size=(4_000, 2)).astype(np.float32)
-    share = 1 / (1 + np.exp(-(2 * matrix[:, 0] - 1)))  # the second column means nothing
-    scorer = fit([Rows(matrix, share.astype(np.float64))], ("near", "noise"), {})
-    assert np.abs(scorer.probabilities(matrix) - share).max() < 0.02
+    matrices = drawn.normal(size=(200, 100, 2)).astype(np.float32)
+    shares = 1 / (1 + np.exp(-(2.0 * matrices[:, :, 0] - 5)))  # the second column means nothing
+    rows = [Rows(matrix, share) for matrix, share in zip(matrices, shares, strict=True)]
+    scorer = fit(rows, ("near", "noise"), {})
+    found = np.stack([scorer.probabilities(matrix) for matrix in matrices])
+    assert np.abs(found - shares).max() < 0.02
     path = tmp_path / "scorer.json"
     path.write_text(scorer.model_dump_json(), encoding="utf-8")
     assert Scorer.read(path, ("near", "noise")) == scorer
+
+
+def _question(drawn: np.random.Generator, level: float, rivals: int) -> Rows:
+    """A sentence of evidence, some rivals, and a column that only says which corpus it is."""
+    near = np.append(drawn.normal(size=rivals), drawn.normal() + 3)
+    matrix = np.stack((near, np.full(rivals + 1, level)), axis=1).astype(np.float32)
+    return Rows(matrix, np.append(np.zeros(rivals), 1.0))
+
+
+def test_what_only_sets_corpora_apart_teaches_no_ranking() -> None:
+    drawn = np.random.default_rng(0)
+    rows = [_question(drawn, level=at % 2, rivals=4 + 36 * (at % 2)) for at in range(200)]
+    scorer = fit(rows, ("near", "corpus"), {})
+    assert scorer.weights[0] > 1
+    assert abs(scorer.weights[1]) < 0.01
+
+
+def test_a_sentence_among_stronger_ones_is_less_likely_evidence() -> None:
+    drawn = np.random.default_rng(0)
+    scorer = fit([_question(drawn, 0, 10) for _ in range(200)], ("near", "corpus"), {})
+    weak = np.array([[2, 0], [0, 0]], np.float32)
+    strong = np.array([[2, 0], [4, 0]], np.float32)
+    assert scorer.among > 0
+    assert scorer.probabilities(weak)[0] > 1.5 * scorer.probabilities(strong)[0]
+
+
+def test_a_file_without_standing_is_a_plain_logistic_regression() -> None:
+    plain = Scorer(features=("a",), means=(1.0,), scales=(2.0,), weights=(3.0,), bias=-1.0)
+    found = plain.probabilities(np.array([[1.0], [3.0]], np.float32))
+    assert found == pytest.approx([1 / (1 + np.exp(1.0)), 1 / (1 + np.exp(-2.0))])
 
 
 @pytest.mark.parametrize("content", [None, "", "{}", '{"features": ["a"]}'])

@@ -384,3 +384,45 @@ def test_it_says_of_each_chunk_why_sentences_of_it_went(bundled: Embedder) -> No
     assert why[0].startswith("evidence with ")
     assert why[1].startswith("evidence with ")
     assert why[2] == "said before, or too short to say anything"
+
+
+CELLS = "Net sales\n$\n1,204\n$\n1,150\nCosts\n801\n790\nMargin\n403\n360"
+
+
+@pytest.mark.parametrize(
+    ("settings", "kept"),
+    [({}, True), ({"whole_tables": False}, False), ({"budget": 20}, False)],
+)
+def test_tables_are_kept_whole_where_they_are_much_of_the_text(
+    settings: dict[str, object], kept: bool
+) -> None:
+    text = f"{HARBOUR}\n\n{CELLS}"
+    stage = select(WordEmbedder(), recall_weight=0.1, **settings)
+    narrowed = stage("the arrivals in the harbour", Context((passage(TURBINE), passage(text, 400))))
+    assert "The harbour counted its arrivals in May." in narrowed.pieces[0]
+    assert (CELLS in "\n".join(narrowed.pieces)) is kept
+    assert "kidney" not in "".join(narrowed.pieces)
+
+
+def test_a_table_in_a_passage_without_evidence_comes_after_the_evidence() -> None:
+    stage = select(WordEmbedder(), recall_weight=0.1)
+    found = Context((passage(CELLS, key="b"), passage(HARBOUR)))
+    narrowed = stage("the arrivals in the harbour", found)
+    assert [each.chunk.doc_id for each in narrowed.passages] == ["a", "b"]
+    assert narrowed.passages[1].pieces == [CELLS]
+    assert narrowed.passages[0].score > narrowed.passages[1].score
+
+
+def test_a_stray_table_in_prose_is_like_any_other_text() -> None:
+    prose = passage(" ".join([TURBINE] * 9))
+    stage = select(WordEmbedder(), recall_weight=0.1)
+    narrowed = stage(
+        "the arrivals in the harbour", Context((passage(HARBOUR), prose, passage(CELLS, key="b")))
+    )
+    assert not any("1,204" in piece for piece in narrowed.pieces)
+
+
+def test_a_table_narrowed_before_is_not_widened() -> None:
+    rows = passage(CELLS, kept=[Span(0, CELLS.index("Costs"))])
+    narrowed = select(WordEmbedder())("the arrivals in the harbour", Context((rows,)))
+    assert "801" not in "".join(narrowed.pieces)
