@@ -25,11 +25,13 @@ from rag.clustering.cache import SummaryCache
 from rag.clustering.clusters import Clusters, Grouping, find_clusters, spans_by_passage
 from rag.clustering.groups import group
 from rag.embedding.base import Embedder
+from rag.errors import ModelError
 from rag.generation.base import Generation, Summariser
 from rag.grounding.support import content_words, figures
 from rag.ids import digest
 from rag.sentences import sentence_spans
 from rag.settings import ClusteringSettings
+from rag.spans import Span
 from rag.types import Context, Passage, Remark
 
 __all__ = ["SummariseClusters", "trace"]
@@ -38,17 +40,19 @@ _PROMPT = 1  # raise it when the prompt changes: remembered summaries are then w
 _READ = 1024  # tokens of a cluster that a model is given, the most central sentences of it
 _WORDS_PER_TOKEN = 0.75
 _TRACED_TO = 3  # sentences of the cluster that one sentence of a summary may join
+_SHARED = 2  # words with it of each of those: "price" here and "three years" there are no claim
 _TRACED = 0.7  # share of its content words that must stand there; half lets "camera" be "good"
 _ENOUGH = 0.8  # share after which no further source is looked for
 _FEWEST_WORDS = 2  # of a sentence; "The gift was a gift." has one
 
+_ENDS = re.compile(r"[.!?\u2026\u3002]\W*$")
 _LISTED = re.compile(r"^(?:[-*•]|\d+[.)])\s+")  # chat models number and mark what they say
 _DENIES = re.compile(r"\b(?:not|no|never|none|nor|neither|without|cannot)\b|n['’]t\b", re.I)  # noqa: RUF001
 _DENIAL = "¬"  # stands for any of those among the words of a sentence
 _COUNTS = frozenset(
-    "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-    "seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred "
-    "thousand million billion half third quarter twice".split()
+    "zero two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
+    "sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety "
+    "hundred thousand million billion dozen half third quarter twice".split()
 )
 
 
@@ -98,7 +102,7 @@ class SummariseClusters:
         if isinstance(found, str):
             return replace(context, remark=Remark(found))
         budget = self._settings.budget / len(found.members)
-        told = [self._tell(context, found, members, budget) for members in found.members]
+        told, failure = self._tell_each(context, found, budget)
         passages = tuple(passage for each in told for passage in each.passages)
         written = sum(bool(passage.written) for passage in passages)
         untraced = sum(each.untraced for each in told)
@@ -108,6 +112,8 @@ class SummariseClusters:
         )
         for said in dict.fromkeys(each.generation.degraded for each in told):
             note += f"; {said}" * bool(said)
+        if failure:
+            note += f"; the rest quoted: {failure}"
         if untraced:
             note += f"; {untraced} sentences without a source dropped"
         remark = Remark(
@@ -124,16 +130,39 @@ class SummariseClusters:
         )
         return replace(context, passages=passages, remark=remark)
 
+    def _tell_each(
+        self, context: Context, found: Clusters, budget: float
+    ) -> tuple[list[_Told], str]:
+        """Every cluster; after a failure that came too late to lose nothing, quoted, and why."""
+        told: list[_Told] = []
+        failure = ""
+        for members in found.members:
+            try:
+                told.append(self._tell(context, found, members, budget, write=not failure))
+            except ModelError as error:
+                if not any(each.generation.llm_calls for each in told):
+                    raise  # nothing is lost: the engine goes on with the whole passages
+                failure = error.message
+                told.append(self._tell(context, found, members, budget, write=False))
+        return told, failure
+
     def _tell(
-        self, context: Context, found: Clusters, members: NDArray[np.int64], budget: float
+        self,
+        context: Context,
+        found: Clusters,
+        members: NDArray[np.int64],
+        budget: float,
+        *,
+        write: bool,
     ) -> _Told:
         """One cluster: quoted where its distinct sentences fit, else summarised and traced."""
         # In the order of the documents, not of this question: the next one finds it remembered.
         places = [(context.passages[unit.passage].chunk.doc_id, unit.span) for unit in found.units]
         members = np.array(sorted(members.tolist(), key=places.__getitem__), dtype=np.int64)
         distinct = self._distinct(found, members)
-        if found.tokens[distinct].sum() <= budget:
-            return _Told(_quoted(context, found, distinct), Generation(""))
+        if not write or found.tokens[distinct].sum() <= budget:
+            fitting = _within(found, distinct, budget)
+            return _Told(_quoted(context, found, fitting), Generation(""))
         read = _within(found, distinct, _READ)
         texts = [found.units[at].text for at in sorted(read, key=places.__getitem__)]
         generation = self._summarised(texts, max(1, int(budget * _WORDS_PER_TOKEN)))
@@ -158,7 +187,7 @@ class SummariseClusters:
 
     def _summarised(self, texts: Sequence[str], words: int) -> Generation:
         """From the cache, else written; a cached one costs nothing."""
-        key = digest([self._summariser.name, _PROMPT, words, list(texts)])
+        key = digest([self._summariser.signature, _PROMPT, words, list(texts)])
         known = self._cache.get(key)
         if known is not None:
             return Generation(known)
@@ -179,7 +208,7 @@ class SummariseClusters:
         said: list[set[str]] = []
         sources: dict[int, None] = {}
         untraced = 0
-        for span in sentence_spans(summary):
+        for span in _finished(summary, list(sentence_spans(summary))):
             sentence = _LISTED.sub("", " ".join(span.text_in(summary).split()))
             if len(content_words(sentence)) < _FEWEST_WORDS:
                 untraced += 1
@@ -202,10 +231,10 @@ class SummariseClusters:
 def trace(sentence: str, sources: Sequence[set[str]]) -> list[int]:
     """The sources that a written sentence came from; none where it says what they do not.
 
-    Sources are added while they share words that are not accounted for yet, the one that shares
-    most first. They must hold seven tenths of the sentence's content words, every number of it, in
-    digits or in words, and a denial where it denies. (What a source denies and the sentence does
-    not is not seen, as it is not in `grounding.support`.)
+    Sources that share two words with it or more are added while they share words that are not
+    accounted for yet, the one that shares most first. They must hold seven tenths of the sentence's
+    content words, every number of it, in digits or in words, and a denial where it denies. (What a
+    source denies and the sentence does not is not seen, as it is not in `grounding.support`.)
 
     Args:
         sentence: of a summary.
@@ -223,13 +252,23 @@ def trace(sentence: str, sources: Sequence[set[str]]) -> list[int]:
     lead: list[int] = []
     while len(lead) < _TRACED_TO and (_held(words, missing) < _ENOUGH or _pinned(missing)):
         # A figure counts twice: what holds it is where it came from.
-        shared = [len(missing & each) + len(figures(missing) & each) for each in sources]
+        fits = [len(words & each) >= min(_SHARED, len(words)) for each in sources]
+        shared = [
+            fit * (len(missing & each) + len(figures(missing) & each))
+            for fit, each in zip(fits, sources, strict=True)
+        ]
         best = max(range(len(shared)), key=shared.__getitem__, default=0)
         if not shared or not shared[best]:
             break
         lead.append(best)
         missing -= sources[best]
     return lead if _held(words, missing) >= _TRACED and not _pinned(missing) else []
+
+
+def _finished(summary: str, sentences: list[Span]) -> list[Span]:
+    """Its sentences, without a last one that was cut off in the middle."""
+    whole = sentences and _ENDS.search(sentences[-1].text_in(summary))
+    return sentences if whole or len(sentences) == 1 else sentences[:-1]
 
 
 def _words(text: str) -> set[str]:

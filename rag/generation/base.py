@@ -48,8 +48,8 @@ class Summariser(Protocol):
     """Writes one text for several: those generators that are language models."""
 
     @property
-    def name(self) -> str:
-        """As reports show it."""
+    def signature(self) -> str:
+        """The model and all else that decides what it writes; summaries are remembered by it."""
 
     def summarise(self, texts: Sequence[str], words: int) -> Generation:
         """Say what these texts say together, in about so many words.

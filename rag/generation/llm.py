@@ -65,6 +65,13 @@ class LlmGenerator:
         return self._llm.metadata.model_name
 
     @property
+    def signature(self) -> str:
+        """The model, and how it is asked to summarise."""
+        style = "few-shot" if self._few_shot else "chat"
+        temperature = getattr(self._llm, "temperature", None)
+        return f"{self.name}, {style}, {self._max_tokens} tokens, temperature {temperature}"
+
+    @property
     def reading_speed(self) -> float:
         """Prompt tokens a second: as given, or as the engine last said; 0 where it is not known."""
         return self._given_speed or self._measured_speed

@@ -38,7 +38,7 @@ START = 7  # of every chunk in its document
 class Scripted:
     """Writes what it is told to (the last again and again), and keeps what it was given."""
 
-    name = "scripted"
+    signature = "scripted"
 
     def __init__(self, *written: str | Exception | Generation) -> None:
         self._written = list(written)
@@ -55,7 +55,7 @@ class Scripted:
 class Copying:
     """Writes what it reads."""
 
-    name = "copying"
+    signature = "copying"
 
     def summarise(self, texts: Sequence[str], words: int) -> Generation:
         return Generation(" ".join(texts), 1, 10)
@@ -194,10 +194,25 @@ def test_a_sentence_without_sources_is_not_traced() -> None:
 
 
 def test_a_sentence_joins_three_sources_at_most() -> None:
-    words = [f"word{letter}" for letter in "abcd"]
+    sources = [{f"word{letter}", f"name{letter}"} for letter in "abcd"]
+    words = [" ".join(sorted(each)) for each in sources]
     for count in (1, 2, 3):
-        assert trace(" ".join(words[:count]), [{each} for each in words]) == list(range(count))
-    assert len(trace(" ".join(words), [{each} for each in words])) <= 3
+        assert trace(" ".join(words[:count]), sources) == list(range(count))
+    assert len(trace(" ".join(words), sources)) <= 3
+
+
+def test_a_word_here_and_a_number_there_make_no_claim() -> None:
+    said = [{"price", "low", "fair"}, {"warranty", "lasts", "3", "years"}]
+    assert trace("The price is 3 years.", said) == []
+    assert trace("The warranty lasts 3 years.", said) == [1]
+
+
+def test_a_sentence_cut_off_at_the_end_is_left_out(stage: Make) -> None:
+    writer = Scripted("The battery lasts two days. The speaker crackles all the")
+    found = stage(writer, budget=30)("?", context(REVIEWS))
+    assert found.pieces == ["The battery lasts two days."]
+    lone = Scripted("The battery lasts two days")
+    assert stage(lone, budget=30)("?", context(REVIEWS)).pieces == ["The battery lasts two days"]
 
 
 @pytest.mark.parametrize(
@@ -626,8 +641,11 @@ def test_what_was_written_before_another_cluster_failed_is_remembered(
 ) -> None:
     cache = new_cache()
     writer = Scripted("The battery lasts two days.", ModelError("gone"))
-    with pytest.raises(ModelError, match="gone"):
-        stage(writer, cache, grouping=in_pairs)("?", context(REVIEWS))
+    broken = stage(writer, cache, grouping=in_pairs)("?", context(REVIEWS))
+    assert broken.pieces[0] == "The battery lasts two days."
+    assert all(not each.written for each in broken.passages[1:])
+    assert "1 summarised, 1 quoted; the rest quoted: gone" in broken.remark.note
+    assert (broken.remark.llm_calls, broken.remark.llm_tokens) == (1, 10)
     later = Scripted("The speaker crackles all the time.")
     found = stage(later, cache, grouping=in_pairs)("?", context(REVIEWS))
     assert len(later.asked) == found.remark.llm_calls == 1
@@ -641,7 +659,7 @@ def test_another_text_length_or_model_is_written_anew(
     cache, writer = new_cache(), Scripted("The battery lasts two days.")
     stage(writer, cache)("?", context(REVIEWS))
     other = Scripted("The battery lasts two days.")
-    other.name = "another" if changed == "model" else writer.name
+    other.signature = "another" if changed == "model" else writer.signature
     texts = [*REVIEWS, "The strap broke in May."] if changed == "text" else REVIEWS
     stage(other, cache, budget=8 if changed == "budget" else 12)("?", context(texts))
     assert len(other.asked) == 1
