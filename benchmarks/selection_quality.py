@@ -16,6 +16,7 @@ import argparse
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import NamedTuple
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -50,8 +51,19 @@ from rag.types import Context
 
 POOLS = {"published": TRAINING_SETS, "cyber": ("cyber",), "financebench": ("financebench",)}
 Grouping = Callable[[Vectors, str], NDArray[np.int64]]
-WEIGHTS = (1.0, 2.0, 5.0, 15.0, 40.0)
-BUDGETS = (64, 256)
+CHUNKS = (2, 5, 10, 20)
+WEIGHTS = (1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 100.0)
+BUDGETS = (64, 128, 256)
+RECALLS = (0.7, 0.8, 0.85, 0.9)
+CURVES = {
+    "LlamaIndex 1024/200": "LlamaIndex",
+    "whole chunks": "retrieve ",
+    "nearest sentences": ": nearest",
+    "clusters of sentences": ": clusters",
+    "select": "+ select, ",
+    "select with reader": "+ select with reader, ",
+}
+"""What a system is called where recalls are equal, and what its rows have in their names."""
 
 
 class Kept(NamedTuple):
@@ -96,10 +108,9 @@ class Systems:
     def each(self) -> dict[str, Callable[[str, Context], Context]]:
         """Name to what narrows."""
         made: dict[str, Callable[[str, Context], Context]] = {
-            "retrieve 20": lambda question, context: context,
-            "retrieve 5": lambda question, context: Context(context.passages[:5]),
-            "+ cluster": self._cluster(),
+            f"retrieve {count}": partial(self._first, count) for count in CHUNKS
         }
+        made["+ cluster"] = self._cluster()
         for weight in WEIGHTS:
             made[f"+ select, w={weight:g}"] = self._select(recall_weight=weight, reader=False)
         for weight in WEIGHTS:
@@ -114,6 +125,10 @@ class Systems:
             made[f"{at}: select"] = self._select(budget=budget, reader=False)
             made[f"{at}: select with reader"] = self._select(budget=budget)
         return made
+
+    def _first(self, count: int, question: str, context: Context) -> Context:
+        del question
+        return Context(context.passages[:count])
 
     def _select(self, **settings: object) -> Callable[[str, Context], Context]:
         """Judged once a question, however many rules cut the ranking."""
@@ -170,7 +185,7 @@ def ask(pool: str, sets: Sequence[str], count: int | None, top_k: int, results: 
                     results.setdefault(label, []).append((name, kept))
                 if number % 50 == 0:
                     say(f"{pool}, {name}: {number} of {len(asked)} questions")
-    texts = {}
+    texts: dict[str, str] = {}
     for name in sets:
         texts |= texts_by_name(read_corpus(SHARED / name / "corpora"))
     embedder = plain_embedder()
@@ -207,6 +222,33 @@ def show(title: str, results: Mapping[str, Sequence[Kept]]) -> None:
     print(f"### {title}, {count} questions\n\n{table(columns, rows)}")
 
 
+def show_equal_recall(title: str, results: Mapping[str, Sequence[Kept]]) -> None:
+    """The tokens at which each system's curve first comes to a recall, between its points."""
+    rows = []
+    for name, part in CURVES.items():
+        points = sorted(
+            (
+                float(np.mean([k.tokens for k in kept])),
+                float(np.mean([k.found.recall for k in kept])),
+            )
+            for label, kept in results.items()
+            if part in label
+        )
+        rows.append((name, *(_tokens_at(points, recall) for recall in RECALLS)))
+    columns = ("system", *(f"recall {recall:.0%}" for recall in RECALLS))
+    print(f"### {title}, tokens at equal recall\n\n{table(columns, rows)}")
+
+
+def _tokens_at(points: Sequence[tuple[float, float]], recall: float) -> str:
+    """By straight lines between the points; "-" where none comes so far."""
+    if points[0][1] >= recall:
+        return f"at most {points[0][0]:,.0f}"
+    for (fewer, low), (more, high) in pairwise(points):
+        if high >= recall:
+            return f"{fewer + (more - fewer) * (recall - low) / (high - low):,.0f}"
+    return "-"
+
+
 def main() -> None:
     """Ask, score, and print a report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -225,10 +267,9 @@ def main() -> None:
         show(name, {s: [k for at, k in kept if at == name] for s, kept in results.items()})
     together = [name for name in names if name in TRAINING_SETS]
     if len(together) > 1:
-        show(
-            "Published corpora together",
-            {s: [k for at, k in kept if at in together] for s, kept in results.items()},
-        )
+        pooled = {s: [k for at, k in kept if at in together] for s, kept in results.items()}
+        show("Published corpora together", pooled)
+        show_equal_recall("Published corpora together", pooled)
     if len(names) > len(together):
         show("Everything", {s: [k for _, k in kept] for s, kept in results.items()})
 
