@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 _REPOSITORY = Path(__file__).resolve().parents[1]
-SHARED = _REPOSITORY.parent / "shared" / "data"
+SHARED = (_REPOSITORY.parent / "shared" / "data").resolve()  # an index kept knows it by path
 DEMO = _REPOSITORY / "pipelines" / "demo" / "documents"
 
 
