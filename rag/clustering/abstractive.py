@@ -104,7 +104,7 @@ class SummariseClusters:
         budget = self._settings.budget / len(found.members)
         told, failure = self._tell_each(context, found, budget)
         passages = tuple(passage for each in told for passage in each.passages)
-        written = sum(bool(passage.written) for passage in passages)
+        written = sum(any(passage.written for passage in each.passages) for each in told)
         untraced = sum(each.untraced for each in told)
         note = (
             f"{len(told)} clusters, {found.redundancy:.0%} was said twice; {written} summarised, "
@@ -172,7 +172,19 @@ class SummariseClusters:
             return _Told(quoted, generation, untraced)
         first, *rest = _quoted(context, found, sources)
         summary = replace(first, written=" ".join(sentences), beside=tuple(rest))
-        return _Told((summary,), generation, untraced)
+        # Small models leave out what every passage says: what room there is goes to quotes.
+        budget -= self._embedder.counter.count(summary.written)
+        untold = _fitting(found, self._untold(found, distinct, summary.written), budget)
+        quoted = _quoted(context, found, untold) if untold else ()
+        return _Told((summary, *quoted), generation, untraced)
+
+    def _untold(self, found: Clusters, distinct: Sequence[int], summary: str) -> list[int]:
+        """The distinct sentences that no sentence of the summary says."""
+        texts = [span.text_in(summary) for span in sentence_spans(summary)]
+        told = self._embedder.embed_documents(texts)
+        near = found.vectors[list(distinct)] @ told.T
+        said = near.max(axis=1) >= self._settings.alike
+        return [at for at, known in zip(distinct, said.tolist(), strict=True) if not known]
 
     def _distinct(self, found: Clusters, members: NDArray[np.int64]) -> list[int]:
         """The members without those that say what a more central one says, central ones first."""
@@ -294,6 +306,16 @@ def _within(found: Clusters, units: Sequence[int], budget: float) -> list[int]:
     """The first of these units that fit the budget together, at least one."""
     fitting = int(np.searchsorted(found.tokens[list(units)].cumsum(), budget, side="right"))
     return list(units[: max(fitting, 1)])
+
+
+def _fitting(found: Clusters, units: Sequence[int], budget: float) -> list[int]:
+    """Those of these units that fit the budget together; one too long is passed over."""
+    fitting: list[int] = []
+    for at in units:
+        if found.tokens[at] <= budget:
+            budget -= float(found.tokens[at])
+            fitting.append(at)
+    return fitting
 
 
 def _quoted(context: Context, found: Clusters, units: Sequence[int]) -> tuple[Passage, ...]:

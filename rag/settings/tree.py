@@ -156,7 +156,7 @@ class ClusteringSettings(_Group):
     min_redundancy: float = Field(
         0.3, ge=0, le=1, description="share of text said twice, below which nothing is done"
     )
-    budget: int = Field(320, ge=1, description="tokens kept at most")
+    budget: int = Field(216, ge=1, description="tokens kept at most")
     share: float = Field(0.5, gt=0, le=1, description="share of tokens kept at most")
     novelty: float = Field(0.3, ge=0, lt=1, description="weight of newness against relevance")
     cache: Path | None = Field(

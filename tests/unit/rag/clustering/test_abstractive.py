@@ -127,6 +127,10 @@ def context(texts: Sequence[str]) -> Context:
     return Context(tuple(passage(text, at) for at, text in enumerate(texts)))
 
 
+def summaries(found: Context) -> list[str]:
+    return [each.written for each in found.passages if each.written]
+
+
 def assert_sound(found: Context, given_to: Context, embedder: Embedder, budget: float) -> None:
     """What holds of every context that comes out, whatever a model wrote."""
     before = {each.chunk.id: each for each in given_to.passages}
@@ -135,7 +139,8 @@ def assert_sound(found: Context, given_to: Context, embedder: Embedder, budget: 
         assert each.kept <= before[each.chunk.id].kept
         assert not each.written
         assert not each.beside
-    assert len({each.chunk.id for each in found.sources}) == len(found.sources)
+    stretches = [(each.chunk.id, span) for each in found.sources for span in each.kept]
+    assert len(set(stretches)) == len(stretches)
     for each in found.passages:
         if each.written:
             assert_traced(each, embedder, budget)
@@ -210,9 +215,9 @@ def test_a_word_here_and_a_number_there_make_no_claim() -> None:
 def test_a_sentence_cut_off_at_the_end_is_left_out(stage: Make) -> None:
     writer = Scripted("The battery lasts two days. The speaker crackles all the")
     found = stage(writer, budget=30)("?", context(REVIEWS))
-    assert found.pieces == ["The battery lasts two days."]
-    lone = Scripted("The battery lasts two days")
-    assert stage(lone, budget=30)("?", context(REVIEWS)).pieces == ["The battery lasts two days"]
+    assert summaries(found) == ["The battery lasts two days."]
+    lone = stage(Scripted("The battery lasts two days"), budget=30)("?", context(REVIEWS))
+    assert summaries(lone) == ["The battery lasts two days"]
 
 
 @pytest.mark.parametrize(
@@ -309,12 +314,13 @@ def test_a_cluster_too_long_for_its_budget_is_told_by_a_summary(
     writer = Scripted("The battery lasts two days. The screen is bright outdoors.")
     given_to = context(REVIEWS)
     found = stage(writer, budget=20)("How long?", given_to)
-    (summary,) = found.passages
+    summary, *quoted = found.passages
+    assert embedder.counter.total([each for passage in quoted for each in passage.pieces]) <= 8
     assert summary.written == "The battery lasts two days. The screen is bright outdoors."
     assert found.written
-    assert found.pieces == [summary.written]
+    assert summary.pieces == [summary.written]
     assert summary.chunk == summary.sources[0].chunk
-    told = {piece for source in found.sources for piece in source.pieces}
+    told = {piece for source in summary.sources for piece in source.pieces}
     assert any("two days" in piece for piece in told)
     assert any("bright" in piece for piece in told)
     assert not any("crackles" in piece for piece in told)
@@ -360,7 +366,7 @@ def test_one_context_may_hold_summaries_and_quotations(stage: Make, embedder: Em
     texts = [REVIEWS[0] + " " + FIGURES, REVIEWS[1], "A turbine turns in wind.", "A turbine turns."]
     writer = Scripted("The battery lasts two days.")
     found = stage(writer, budget=40, grouping=in_pairs)("?", context(texts))
-    assert [bool(each.written) for each in found.passages] == [True, False]
+    assert [bool(each.written) for each in found.passages] == [True, False, False, False]
     assert "1 summarised, 1 quoted" in found.remark.note
     assert_sound(found, context(texts), embedder, 20)
 
@@ -414,7 +420,7 @@ def test_sentences_without_a_source_are_dropped_and_counted(stage: Make) -> None
         "It was sold in 1812."
     )
     found = stage(writer, budget=30)("?", context(REVIEWS))
-    assert found.pieces == ["The battery lasts two days. The speaker crackles all the time."]
+    assert summaries(found) == ["The battery lasts two days. The speaker crackles all the time."]
     assert "2 sentences without a source dropped" in found.remark.note
 
 
@@ -433,7 +439,7 @@ def test_lines_bullets_and_headings_become_one_line_of_sentences(
 ) -> None:
     given_to = context(REVIEWS)
     found = stage(Scripted(summary), budget=30)("?", given_to)
-    (written,) = (each.written for each in found.passages)
+    (written,) = summaries(found)
     assert len(written.splitlines()) == 1
     for word in ("battery", "two days", "screen", "bright"):
         assert word in written
@@ -449,7 +455,7 @@ def test_what_a_model_lists_by_number_is_told(stage: Make) -> None:
 def test_a_sentence_that_a_model_repeats_is_told_once(stage: Make) -> None:
     writer = Scripted("The battery lasts two days. " * 5 + "Two days the battery lasts!")
     found = stage(writer, budget=30)("?", context(REVIEWS))
-    assert found.pieces == ["The battery lasts two days."]
+    assert summaries(found) == ["The battery lasts two days."]
     assert "without a source" not in found.remark.note
 
 
@@ -461,7 +467,7 @@ def test_the_first_sentence_stays_however_long_and_the_next_only_where_there_is_
     sentences = [span.text_in(summary) for span in sentence_spans(summary)]
     lengths = np.cumsum([embedder.counter.count(each) for each in sentences])
     for budget in range(1, int(lengths[-1]) + 1):
-        (piece,) = stage(Scripted(summary), budget=budget)("?", given_to).pieces
+        (piece,) = summaries(stage(Scripted(summary), budget=budget)("?", given_to))
         told = max(int(np.searchsorted(lengths, budget, side="right")), 1)
         assert piece == " ".join(sentences[:told])
 
@@ -708,7 +714,7 @@ def test_a_summary_of_half_the_texts_is_not_remembered_as_that_of_all(
     stage(Scripted(short), cache, budget=30)("?", context(REVIEWS))
     wider = Scripted("The speaker crackles all the time.")
     found = stage(wider, cache, budget=30)("?", context(REVIEWS))
-    assert found.pieces == ["The speaker crackles all the time."]
+    assert summaries(found) == ["The speaker crackles all the time."]
 
 
 def test_what_cannot_be_stored_is_told_all_the_same(stage: Make) -> None:
@@ -723,3 +729,23 @@ def test_what_was_summarised_before_is_left_as_it_is(stage: Make) -> None:
     told = stage(writer, budget=24, grouping=in_pairs)("?", context(REVIEWS))
     assert told.written
     assert stage(writer, budget=8)("?", told).passages == told.passages
+
+
+def test_what_a_summary_leaves_out_is_quoted_where_there_is_room(
+    stage: Make, embedder: Embedder
+) -> None:
+    given_to = context(REVIEWS)
+    for budget in (16, 24):
+        found = stage(Scripted("The battery lasts two days."), budget=budget)("?", given_to)
+        assert found.passages[0].written == "The battery lasts two days."
+        assert len(found.passages) > 1
+        assert embedder.counter.total(found.pieces) <= budget
+        assert_sound(found, given_to, embedder, budget)
+
+
+def test_what_a_summary_says_is_not_quoted_again(stage: Make) -> None:
+    texts = ["The battery lasts two days.", "The speaker crackles all the time."] * 3
+    writer = Scripted("The battery lasts two days.")
+    found = stage(writer, budget=13)("?", context([*texts, "It broke."]))
+    assert found.pieces[0] == "The battery lasts two days."
+    assert not any("battery" in piece for piece in found.pieces[1:])
