@@ -130,7 +130,7 @@ class SelectionSettings(_Group):
         0, ge=0, description="tokens kept at most; where set, in place of the two above"
     )
     whole_tables: bool = Field(
-        True, description="where much of what was found is tables, keep them beside the sentences"
+        False, description="where much of what was found is tables, keep them beside the sentences"
     )
     reader: bool = Field(False, description="read question and passage together: better, slower")
     scorer: str = Field("", description="a scorer of your own; empty: the bundled one")

@@ -391,7 +391,11 @@ CELLS = "Net sales\n$\n1,204\n$\n1,150\nCosts\n801\n790\nMargin\n403\n360"
 
 @pytest.mark.parametrize(
     ("settings", "kept"),
-    [({}, True), ({"whole_tables": False}, False), ({"budget": 20}, False)],
+    [
+        ({}, False),
+        ({"whole_tables": True}, True),
+        ({"whole_tables": True, "budget": 20}, False),
+    ],
 )
 def test_tables_are_kept_whole_where_they_are_much_of_the_text(
     settings: dict[str, object], kept: bool
@@ -405,7 +409,7 @@ def test_tables_are_kept_whole_where_they_are_much_of_the_text(
 
 
 def test_a_table_in_a_passage_without_evidence_comes_after_the_evidence() -> None:
-    stage = select(WordEmbedder(), recall_weight=0.1)
+    stage = select(WordEmbedder(), recall_weight=0.1, whole_tables=True)
     found = Context((passage(CELLS, key="b"), passage(HARBOUR)))
     narrowed = stage("the arrivals in the harbour", found)
     assert [each.chunk.doc_id for each in narrowed.passages] == ["a", "b"]
@@ -415,7 +419,7 @@ def test_a_table_in_a_passage_without_evidence_comes_after_the_evidence() -> Non
 
 def test_a_stray_table_in_prose_is_like_any_other_text() -> None:
     prose = passage(" ".join([TURBINE] * 9))
-    stage = select(WordEmbedder(), recall_weight=0.1)
+    stage = select(WordEmbedder(), recall_weight=0.1, whole_tables=True)
     narrowed = stage(
         "the arrivals in the harbour", Context((passage(HARBOUR), prose, passage(CELLS, key="b")))
     )
@@ -424,5 +428,7 @@ def test_a_stray_table_in_prose_is_like_any_other_text() -> None:
 
 def test_a_table_narrowed_before_is_not_widened() -> None:
     rows = passage(CELLS, kept=[Span(0, CELLS.index("Costs"))])
-    narrowed = select(WordEmbedder())("the arrivals in the harbour", Context((rows,)))
+    narrowed = select(WordEmbedder(), whole_tables=True)(
+        "the arrivals in the harbour", Context((rows,))
+    )
     assert "801" not in "".join(narrowed.pieces)
