@@ -63,8 +63,8 @@ class _StagePostprocessor(BaseNodePostprocessor):
     """Runs one stage over nodes.
 
     A node that comes out has the id, metadata and relationships of the one that went in, text made
-    of the source's own characters (a summary's is the model's), and under `KEPT_SPANS` where they
-    stand. What is added to the metadata is shown to neither the embedder nor the language model.
+    of the source's own characters, and under `KEPT_SPANS` where they stand. A summary is the first
+    node that it tells of, but with an id of its own and the model's text. What is added to the metadata is shown to neither the embedder nor the language model.
     Nodes that hold no text pass unchanged. Where the stage fails all of them do, with a warning.
     """
 
@@ -289,6 +289,7 @@ def _renewed(nodes: Sequence[NodeWithScore], passage: Passage) -> NodeWithScore:
     node.set_content(render(passage))
     added: dict[str, Any] = {KEPT_SPANS: _pairs(passage.kept), SOURCE_TEXT: passage.chunk.text}
     if passage.written:
+        node.id_ = f"{node.node_id}-summary"  # what it does not say may follow, under the node's id
         added[SUMMARY_OF] = [
             {"node_id": nodes[each.chunk.ordinal].node.node_id, KEPT_SPANS: _pairs(each.kept)}
             for each in passage.sources

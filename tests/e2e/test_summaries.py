@@ -107,22 +107,34 @@ def first(index: Index, generator: Generator) -> Asked:
 
 
 def test_reviews_that_say_the_same_are_told_in_one_summary(first: Asked, index: Index) -> None:
-    (summary,) = first.answer.context.passages
+    summary, *quoted = first.answer.context.passages
     assert summary.written
+    assert not any(each.written for each in quoted)
     assert "battery" in summary.written.lower()
     assert first.answer.context.written
     booked = first.booked["cluster"]
     assert booked.degraded == ""
     assert "1 clusters" in booked.note
     assert "1 summarised, 0 quoted" in booked.note
-    assert booked.tokens_out == index.embedder.counter.count(summary.written) < booked.tokens_in
+    told = index.embedder.counter.count_all(first.answer.context.pieces)
+    assert booked.tokens_out == sum(told) < booked.tokens_in
+    assert sum(told) <= index.settings.clustering.budget
     assert "PWNED" not in summary.written or "PWNED" in " ".join(
         piece for source in summary.sources for piece in source.pieces
     )
 
 
+def test_what_is_quoted_beside_it_is_what_it_does_not_say(first: Asked) -> None:
+    summary, *quoted = first.answer.context.passages
+    for passage in quoted:
+        of = documents()[passage.chunk.doc_id]
+        assert passage.pieces == passage.kept.texts_in(of.text)
+        for piece in passage.pieces:
+            assert not content_words(piece) <= content_words(summary.written)
+
+
 def test_every_sentence_of_it_stands_in_the_sources_it_names(first: Asked) -> None:
-    (summary,) = first.answer.context.passages
+    summary, *_ = first.answer.context.passages
     for source in summary.sources:
         of = documents()[source.chunk.doc_id]
         assert source.kept
@@ -141,14 +153,13 @@ def test_what_is_cited_is_an_exact_span_of_a_review_and_not_of_the_summary(first
     assert {int(number) for number in MARK.findall(answer.text)} == set(
         range(1, len(answer.citations) + 1)
     )
-    (summary,) = answer.context.passages
     for citation in answer.citations:
         of = documents()[citation.doc_id]
         assert citation.quote == citation.span.text_in(of.text) != ""
         assert citation.name == of.name
         assert any(
             source.chunk.doc_id == citation.doc_id and citation.span.start in source.kept
-            for source in summary.sources
+            for source in answer.context.sources
         )
     assert any("48 hours" in citation.quote for citation in answer.citations)
 
@@ -220,8 +231,9 @@ def test_the_command_explains_a_summary_and_where_it_comes_from(gguf: Path, tmp_
         [rag, *asked, "--json"], cwd=tmp_path, check=True, timeout=240, capture_output=True
     )
     found = json.loads(ran.stdout)
-    (passage,) = found["passages"]
+    passage, *quoted = found["passages"]
     assert passage["written"]
+    assert not any("written" in each for each in quoted)
     assert {source["doc"] for source in passage["sources"]} <= set(REVIEWS)
     for source in passage["sources"]:
         for span in source["kept"]:

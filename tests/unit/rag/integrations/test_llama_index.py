@@ -361,7 +361,7 @@ def test_a_summary_is_a_node_that_names_what_it_was_written_from(
 ) -> None:
     llm = ScriptedLlm(answer="The strap broke in May. The battery lasts about two days. I agree!")
     processor = summarising(embedder, tmp_path, llm, budget=20)
-    (found,) = processor.postprocess_nodes(reviews(), query_str=ABOUT)
+    found, *quoted = processor.postprocess_nodes(reviews(), query_str=ABOUT)
     assert text_of(found) == "The strap broke in May. The battery lasts about two days."
     assert len(llm.asked) == 1
     told = {each["node_id"]: each[KEPT_SPANS] for each in found.node.metadata[SUMMARY_OF]}
@@ -370,7 +370,10 @@ def test_a_summary_is_a_node_that_names_what_it_was_written_from(
         whole = REVIEWS[int(node_id[1:])]
         assert set(words_at(spans, whole, 40)) <= set(whole.split())
     assert "strap broke" in " ".join(words_at(told["n3"], REVIEWS[3], 40))
-    assert found.node.node_id in told
+    ids = [each.node.node_id for each in (found, *quoted)]
+    assert len(set(ids)) == len(ids)
+    assert not set(told) & {ids[0]}
+    assert not any(SUMMARY_OF in each.node.metadata for each in quoted)
     for mode in (MetadataMode.LLM, MetadataMode.EMBED):
         assert SUMMARY_OF not in found.node.get_content(mode)
 
@@ -378,7 +381,7 @@ def test_a_summary_is_a_node_that_names_what_it_was_written_from(
 def test_a_summary_is_written_once_for_all_questions(embedder: Embedder, tmp_path: Path) -> None:
     llm = ScriptedLlm()
     for question in (ABOUT, "Is it blue?"):
-        (found,) = summarising(embedder, tmp_path, llm).postprocess_nodes(
+        found, *_ = summarising(embedder, tmp_path, llm).postprocess_nodes(
             reviews(), query_str=question
         )
         assert text_of(found) == "The battery lasts two days."
@@ -391,13 +394,14 @@ def test_what_comes_after_a_summary_leaves_it_as_it_is(
     select: SelectPostprocessor,
     prune: FrugalPromptPostprocessor,
 ) -> None:
-    (told,) = summarising(embedder, tmp_path, ScriptedLlm()).postprocess_nodes(
+    told = summarising(embedder, tmp_path, ScriptedLlm()).postprocess_nodes(
         reviews(), query_str=ABOUT
     )
-    nodes = [told]
+    assert SUMMARY_OF in told[0].node.metadata
+    nodes = told
     for processor in (select, prune):
         nodes = processor.postprocess_nodes(nodes, query_str=ABOUT)
-        assert [each.model_dump() for each in nodes] == [told.model_dump()]
+        assert [each.model_dump() for each in nodes] == [each.model_dump() for each in told]
 
 
 def test_clustering_what_was_summarised_loses_nothing(
