@@ -64,8 +64,9 @@ class _StagePostprocessor(BaseNodePostprocessor):
 
     A node that comes out has the id, metadata and relationships of the one that went in, text made
     of the source's own characters, and under `KEPT_SPANS` where they stand. A summary is the first
-    node that it tells of, but with an id of its own and the model's text. What is added to the metadata is shown to neither the embedder nor the language model.
-    Nodes that hold no text pass unchanged. Where the stage fails all of them do, with a warning.
+    node that it tells of, but with an id of its own and the model's text. What is added to the
+    metadata is shown to neither the embedder nor the language model. Nodes that hold no text pass
+    unchanged. Where the stage fails all of them do, with a warning.
     """
 
     _stage: Stage = PrivateAttr()

@@ -143,7 +143,8 @@ class ClusteringSettings(_Group):
     """How passages that say the same are made one (Clustered RAG)."""
 
     mode: Literal["off", "extractive", "abstractive"] = Field(
-        "off", description="extractive: in sentences of theirs; abstractive: in a model's words"
+        "extractive",
+        description="extractive: in sentences of theirs; abstractive: in a model's words",
     )
     policy: str = Field(
         "silhouette",
@@ -154,7 +155,7 @@ class ClusteringSettings(_Group):
         0.85, gt=0, le=1, description="cosine from which two sentences say the same"
     )
     min_redundancy: float = Field(
-        0.3, ge=0, le=1, description="share of text said twice, below which nothing is done"
+        0.5, ge=0, le=1, description="share of text said twice, below which nothing is done"
     )
     budget: int = Field(216, ge=1, description="tokens kept at most")
     share: float = Field(0.5, gt=0, le=1, description="share of tokens kept at most")

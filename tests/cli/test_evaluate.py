@@ -253,13 +253,15 @@ def test_run_prints_every_stage_with_its_figures_and_intervals(evaluated) -> Non
     assert evaluated.one.code == 0, evaluated.one.stderr
     found = evaluated.one.json
     assert set(found) >= {"stages", "config_hash", "manifest"}
-    assert [stage["stage"] for stage in found["stages"]] == ["retrieve", "select", "verify"]
+    assert [stage["stage"] for stage in found["stages"]] == [
+        "retrieve", "cluster", "select", "verify",
+    ]  # fmt: skip
     for stage in found["stages"]:
         assert set(stage) >= STAGE
         assert set(stage["ci"]) == STAGE - {"stage", "ci"}
         assert all(low <= stage[key] <= high for key, (low, high) in stage["ci"].items())
         assert set(stage["per_token"]) == set(METRICS)
-    retrieve, select, _ = found["stages"]
+    retrieve, _, select, _ = found["stages"]
     assert retrieve["recall"] == select["recall"] == 1.0
     assert retrieve["precision"] < select["precision"]
     assert retrieve["tokens"] > select["tokens"] > 0

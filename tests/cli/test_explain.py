@@ -35,14 +35,14 @@ def test_explain_shows_what_was_kept_and_what_was_left_out(library) -> None:
     assert passage["text"][0 : passage["end"] - passage["start"]] == passage["text"]
     kept = sum(span["end"] - span["start"] for span in passage["kept"])
     assert 0 < kept < len(passage["text"])
-    assert [entry["stage"] for entry in found["ledger"]][:3] == ["retrieve", "select", "prune"]
+    assert [entry["stage"] for entry in found["ledger"]][1:4] == ["cluster", "select", "prune"]
     ran = library.rag(*asked, "--explain")
     for word in passage["text"].split():
         assert word in ran.stdout, "nothing of a passage is lost"
 
 
 def test_the_ledger_says_why_nothing_was_pruned(library) -> None:
-    entry = library.rag(*ASKED, "--set", "pruning.mode=auto", "--json").json["ledger"][2]
+    entry = library.rag(*ASKED, "--set", "pruning.mode=auto", "--json").json["ledger"][3]
     assert (entry["stage"], entry["tokens_in"]) == ("prune", entry["tokens_out"])
     assert entry["note"].startswith("not pruned: ")
 

@@ -172,10 +172,10 @@ def test_every_question_is_recorded_in_order_with_its_stages(run: Run) -> None:
     assert [each.question.id for each in run.questions] == list(ASKED)
     for each in run.questions:
         names = [stage.stage for stage in each.stages]
-        full = ["retrieve", "select", "generate", "verify"]
-        assert names == (full[:2] if each.abstained else full)
+        full = ["retrieve", "cluster", "select", "generate", "verify"]
+        assert names == (full[:3] if each.abstained else full)
         assert all(stage.seconds > 0 for stage in each.stages)
-    assert run.narrowing == ("retrieve", "select", "verify")
+    assert run.narrowing == ("retrieve", "cluster", "select", "verify")
     assert run.context_stage == "select"
 
 
@@ -196,7 +196,7 @@ def test_what_was_retrieved_are_chunks_and_no_chunk_comes_twice(run: Run) -> Non
 def test_every_later_stage_only_narrows(run: Run) -> None:
     for each in run.questions:
         seen = [points(each.stage(name).spans) for name in run.narrowing]
-        assert seen[0] > seen[1] >= seen[2]
+        assert seen[0] >= seen[1] > seen[2] >= seen[3]
 
 
 def test_a_stage_writes_where_it_lets_no_spans_through(run: Run) -> None:
@@ -207,7 +207,7 @@ def test_a_stage_writes_where_it_lets_no_spans_through(run: Run) -> None:
 
 def test_tokens_are_those_of_the_spans(run: Run, counter: TokenCounter) -> None:
     for each in run.questions:
-        for name in ("retrieve", "select"):
+        for name in ("retrieve", "cluster", "select"):
             stage = each.stage(name)
             assert stage.tokens == sum(counter.count(text_of(span)) for span in stage.spans or ())
 
@@ -604,9 +604,9 @@ def test_a_question_whose_generator_fails_is_recorded_with_what_came_before(fail
     assert "do not fit m" in otter.failed
     assert (otter.answer, otter.abstained, otter.citations) == ("", False, ())
     assert (chess.failed, chess.abstained) == ("", True)
-    assert [stage.stage for stage in otter.stages] == ["retrieve", "select"]
+    assert [stage.stage for stage in otter.stages] == ["retrieve", "cluster", "select"]
     seen = [points(stage.spans) for stage in otter.stages]
-    assert seen[0] > seen[1] > set()
+    assert seen[0] >= seen[1] > seen[2] > set()
     assert recall(failed) == 1.0
     assert failed.context_stage == "select"
 

@@ -116,12 +116,15 @@ def test_an_answer_is_quoted_cited_and_verified(index: Index) -> None:
 
 def test_the_ledger_follows_the_tokens_from_stage_to_stage(index: Index) -> None:
     answer = QueryEngine(index, ExtractiveGenerator()).query(QUESTION)
-    assert [entry.stage for entry in answer.ledger] == ["retrieve", "select", "generate", "verify"]
+    names = ["retrieve", "cluster", "select", "generate", "verify"]
+    assert [entry.stage for entry in answer.ledger] == names
     assert answer.ledger.unit == index.embedder.counter.name
     booked = stages(answer)
     count = index.embedder.counter.count
     assert booked["retrieve"].tokens_out == sum(map(count, TEXTS.values()))
-    assert booked["select"].tokens_in == booked["retrieve"].tokens_out
+    assert booked["cluster"].tokens_in == booked["retrieve"].tokens_out
+    assert booked["cluster"].tokens_out == booked["cluster"].tokens_in, "nothing is said twice"
+    assert booked["select"].tokens_in == booked["cluster"].tokens_out
     assert 0 < booked["select"].tokens_out < booked["select"].tokens_in
     assert booked["generate"].tokens_in == booked["select"].tokens_out == held(answer, index)
     assert booked["verify"].tokens_in == booked["generate"].tokens_in
@@ -204,7 +207,7 @@ def test_weak_evidence_abstains_and_says_how_weak(index: Index, home: Path) -> N
     assert f"{evidence:.2f}" in answer.text
     assert f"{index.settings.selection.min_evidence:.2f}" in answer.text
     assert (answer.citations, generator.given) == ((), [])
-    assert [entry.stage for entry in answer.ledger] == ["retrieve", "select"]
+    assert [entry.stage for entry in answer.ledger] == ["retrieve", "cluster", "select"]
 
 
 @pytest.mark.parametrize(("threshold", "abstains"), [(-1.0, False), (1.5, True)])
@@ -245,7 +248,8 @@ def test_a_model_that_finds_nothing_abstains(index: Index, written: str) -> None
     assert answer.abstained
     assert answer.text == f"{ABSTENTION} (scripted found none in the sources)."
     assert answer.citations == ()
-    assert [entry.stage for entry in answer.ledger] == ["retrieve", "select", "generate"]
+    names = ["retrieve", "cluster", "select", "generate"]
+    assert [entry.stage for entry in answer.ledger] == names
 
 
 def test_marks_of_a_model_are_resolved_and_false_ones_counted(index: Index) -> None:
