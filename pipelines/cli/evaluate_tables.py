@@ -130,19 +130,18 @@ def _print_corpora(console: Console, scores: RunScores) -> None:
     console.print()
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("corpus")
-    table.add_column("questions", justify="right")
+    table.add_column("asked", justify="right")
     for stage in scores.stages:
-        table.add_column(f"{stage}: IoU", justify="right")
-        table.add_column("recall", justify="right")
+        table.add_column(stage, justify="right")
     for corpus, stages in scores.by_corpus.items():
         figures = (
-            f"{each.means[figure] * 100:.1f}"
+            f"{each.means['iou'] * 100:.1f} / {each.means['recall'] * 100:.1f}"
             for each in stages.values()
-            for figure in ("iou", "recall")
         )
         count = len(next(iter(stages.values())).ids)
         table.add_row(corpus or "(none)", str(count), *figures)
     console.print(table)
+    console.print("IoU / recall of every corpus", style="dim")
     console.print()
 
 
