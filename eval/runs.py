@@ -109,6 +109,7 @@ class StageRecord:
     degraded: str = ""
     note: str = ""
     overruled: int = 0
+    llm_cached: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,11 @@ class Citing:
 
 @dataclass(frozen=True, slots=True)
 class QuestionRecord:
-    """A question and all that became of it; `failed` says why no answer could be written, or ""."""
+    """A question and all that became of it.
+
+    `failed` says why no answer could be written, or ""; `agreed` whether two ways led to it (SIFT),
+    None where nobody looked.
+    """
 
     question: Question
     stages: tuple[StageRecord, ...]
@@ -130,6 +135,7 @@ class QuestionRecord:
     citations: tuple[Citing, ...] = ()
     dropped_citations: int = 0
     failed: str = ""
+    agreed: bool | None = None
 
     def stage(self, name: str) -> StageRecord:
         """What a stage let through; nothing, where the question never came so far."""

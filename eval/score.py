@@ -85,7 +85,7 @@ class RunScores:
         ranking: of the first stage: recall_at_1 and so on, mrr, ndcg_at_10.
         answer: exact_match, token_f1, contained; of questions that have a right answer.
         grounding: citation_precision, citation_recall, the share of citations that were verified,
-            and unsupported_numbers; of those answered.
+            unsupported_numbers, and agreed where answers were grounded; of those answered.
         cost: quantity to its summary over all questions.
         by_corpus: corpus to its stages, as in `stages`.
         degraded: stage name to how many questions went on without it.
@@ -244,6 +244,8 @@ def _grounding(asked: Sequence[QuestionRecord], texts: Texts | None) -> Scores:
             for each in answered
         ],
     }
+    if any(each.agreed is not None for each in answered):
+        figures["agreed"] = [float(bool(each.agreed)) for each in answered]
     if texts is not None:
         figures["unsupported_numbers"] = [
             float(len(unsupported_numbers(each.answer, _sources(each, texts)))) for each in answered

@@ -313,6 +313,7 @@ def _ask(engine: QueryEngine, question: Question, seen: dict[str, Context]) -> Q
             entry.degraded,
             entry.note,
             entry.overruled,
+            entry.llm_cached,
         )
         for entry in answer.ledger
     )
@@ -323,6 +324,7 @@ def _ask(engine: QueryEngine, question: Question, seen: dict[str, Context]) -> Q
         answer.abstained,
         citations,
         answer.dropped_citations,
+        agreed=answer.grounding.agreed if answer.grounding else None,
     )
 
 

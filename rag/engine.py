@@ -12,8 +12,10 @@ from rag.attribution import encoder_of, load_attributor
 from rag.clustering import ClusterContext, SummariseClusters, SummaryCache
 from rag.errors import ConfigError
 from rag.evidence.reader import load_reader
-from rag.generation.base import Generation, Generator, Summariser
+from rag.generation.base import Generation, Generator, Summariser, Writer
 from rag.grounding.citations import resolve_citations
+from rag.grounding.sift import QuotedSticker, SiftGenerator
+from rag.grounding.verify import unsupported
 from rag.index import Index
 from rag.ledger import Entry, TokenLedger
 from rag.pruning import FrugalPrompt, SelectSentences
@@ -44,7 +46,7 @@ class QueryEngine:
         self, index: Index, generator: Generator, stages: Sequence[Stage] | None = None
     ) -> None:
         self._index = index
-        self._generator = generator
+        self._generator = grounded(index, generator)
         self._min_evidence = index.settings.selection.min_evidence
         self._stages = default_stages(index, generator) if stages is None else stages
 
@@ -129,6 +131,9 @@ class QueryEngine:
         tokens_in = counter.total(context.pieces)
         began = time.perf_counter()
         written: Generation = self._generator.generate(question, context)
+        for step in written.steps:
+            ledger.add(step)
+        seconds = time.perf_counter() - began - sum(step.seconds for step in written.steps)
         ledger.add(
             Entry(
                 "generate",
@@ -136,13 +141,16 @@ class QueryEngine:
                 counter.count(written.text),
                 written.llm_calls,
                 written.llm_tokens,
-                time.perf_counter() - began,
+                seconds,
                 written.degraded,
+                llm_cached=written.cached_tokens,
             )
         )
+        grounding = written.grounding
         if not written.text.strip() or _NOT_FOUND.fullmatch(written.text.strip()):
-            text = f"{ABSTENTION} ({self._generator.name} found none in the sources)."
-            return Answer(question, text, (), context, ledger, abstained=True)
+            reason = written.abstains or f"{self._generator.name} found none in the sources"
+            text = f"{ABSTENTION} ({reason})."
+            return Answer(question, text, (), context, ledger, abstained=True, grounding=grounding)
         began = time.perf_counter()
         resolved = resolve_citations(written.text, context)
         quoted = sum(counter.count(citation.quote) for citation in resolved.citations)
@@ -154,7 +162,30 @@ class QueryEngine:
             context,
             ledger,
             dropped_citations=resolved.dropped,
+            grounding=grounding,
+            unsupported=unsupported(resolved.text, resolved.citations),
         )
+
+
+def grounded(index: Index, generator: Generator) -> Generator:
+    """The generator, held to the facts of its context as the settings want it (SIFT).
+
+    Raises:
+        ConfigError: a model is to write stickers, and the generator is no language model.
+    """
+    settings = index.settings.grounding
+    if settings.mode == "off":
+        return generator
+    budget = SelectionSettings(budget=settings.sticker_tokens)
+    narrow = selection_stage(index, budget)
+    if isinstance(generator, Writer):
+        return SiftGenerator(generator, settings, narrow)
+    if settings.mode == "extractive":
+        return QuotedSticker(generator, narrow)
+    raise ConfigError(
+        "grounding.mode = sift needs a language model",
+        hint="set generation.kind to bundled, local or server, or grounding.mode = extractive",
+    )
 
 
 def default_stages(index: Index, generator: Generator) -> list[Stage]:

@@ -13,7 +13,8 @@ class Entry:
     """One stage of one query.
 
     `degraded` says why an optional stage was passed over, or is ""; `note` is what a stage says of
-    itself, and `overruled` how many units of text only protection kept.
+    itself, and `overruled` how many units of text only protection kept. `llm_cached` of the
+    `llm_tokens` an engine remembered from the call before and did not read again.
     """
 
     stage: str
@@ -25,6 +26,7 @@ class Entry:
     degraded: str = ""
     note: str = ""
     overruled: int = 0
+    llm_cached: int = 0
 
 
 @dataclass(slots=True)

@@ -23,11 +23,15 @@ __all__ = [
     "Citation",
     "Context",
     "Document",
+    "Fact",
+    "Grounding",
     "Passage",
     "Place",
     "Remark",
+    "Round",
     "ScoredChunk",
     "Section",
+    "Sticker",
 ]
 
 
@@ -298,8 +302,60 @@ class Citation:
 
 
 @dataclass(frozen=True, slots=True)
+class Fact:
+    """One statement of a sticker, and where the context says it; nowhere: it was not looked for."""
+
+    text: str
+    evidence: tuple[Citation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sticker:
+    """The facts that an answer rests on, and the question bare of what is known (SIFT).
+
+    `dropped` counts facts that a model wrote and the context does not hold.
+    """
+
+    question: str
+    facts: tuple[Fact, ...] = ()
+    dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One stage of SIFT: a sticker, the answers from it alone and from it with the context.
+
+    `stage` is "sticker", "forward" or "inverse"; `rule` says how the answers were compared.
+    """
+
+    stage: str
+    sticker: Sticker
+    from_sticker: str
+    from_both: str
+    agreed: bool
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grounding:
+    """How an answer was grounded: by which sticker, and whether two ways to it agreed.
+
+    `agreed` is None where nothing was compared. `stage` is that of the round that was agreed on, or
+    "plain": the answer is the model's own, from the context alone.
+    """
+
+    sticker: Sticker
+    agreed: bool | None
+    stage: str
+    rounds: tuple[Round, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
-    """What a question comes to: text, evidence, and what it cost."""
+    """What a question comes to: text, evidence, and what it cost.
+
+    `unsupported` are numbers, dates and identifiers of the text that no cited quote holds.
+    """
 
     question: str
     text: str
@@ -308,3 +364,5 @@ class Answer:
     ledger: TokenLedger
     abstained: bool = False
     dropped_citations: int = 0
+    grounding: Grounding | None = None
+    unsupported: tuple[str, ...] = ()

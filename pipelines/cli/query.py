@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -15,7 +15,7 @@ from pipelines.cli.run import Run, command
 from rag.errors import UsageError
 from rag.explain import losses
 from rag.ledger import Entry
-from rag.types import Answer, Chunk, Citation, Context
+from rag.types import Answer, Chunk, Citation, Context, Grounding
 
 __all__ = ["answer_to_json", "print_answer", "register"]
 
@@ -47,6 +47,10 @@ def query(
             "--target-recall", min=0.01, max=1, help="Keep this share of the expected evidence."
         ),
     ] = None,
+    grounding: Annotated[
+        Literal["off", "extractive", "sift"] | None,
+        typer.Option("--grounding", help="Answer by way of a sticker of facts (SIFT)."),
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show what each stage kept and dropped, and why.")
     ] = False,
@@ -66,7 +70,13 @@ def query(
     selection = run.settings.selection.model_copy(
         update={name: value for name, value in chosen.items() if value is not None}
     )
-    settings = run.settings.model_copy(update={"selection": selection})
+    mode = {} if grounding is None else {"mode": grounding}
+    settings = run.settings.model_copy(
+        update={
+            "selection": selection,
+            "grounding": run.settings.grounding.model_copy(update=mode),
+        }
+    )
     with open_engine(settings) as engine:
         steps: list[tuple[str, Context]] = []
         answer = engine.query(
@@ -144,6 +154,8 @@ def answer_to_json(answer: Answer) -> dict[str, Any]:
         "abstained": answer.abstained,
         "citations": [_citation_to_json(citation) for citation in answer.citations],
         "dropped_citations": answer.dropped_citations,
+        "unsupported": list(answer.unsupported),
+        **(_grounding_to_json(answer.grounding) if answer.grounding else {}),
         "ledger": [
             {
                 "stage": entry.stage,
@@ -151,6 +163,7 @@ def answer_to_json(answer: Answer) -> dict[str, Any]:
                 "tokens_out": entry.tokens_out,
                 "llm_calls": entry.llm_calls,
                 "llm_tokens": entry.llm_tokens,
+                "llm_cached": entry.llm_cached,
                 "seconds": round(entry.seconds, 6),
                 "degraded": entry.degraded,
                 "note": entry.note,
@@ -159,6 +172,25 @@ def answer_to_json(answer: Answer) -> dict[str, Any]:
             for entry in answer.ledger
         ],
         "token_unit": answer.ledger.unit,
+    }
+
+
+def _grounding_to_json(grounding: Grounding) -> dict[str, Any]:
+    sticker = grounding.sticker
+    facts = [
+        {
+            "text": fact.text,
+            "evidence": [
+                {"source": each.source, "start": each.span.start, "end": each.span.end}
+                for each in fact.evidence
+            ],
+        }
+        for fact in sticker.facts
+    ]
+    return {
+        "sticker": {"question": sticker.question, "facts": facts, "dropped": sticker.dropped},
+        "agreed": grounding.agreed,
+        "grounding_stage": grounding.stage,
     }
 
 
@@ -190,8 +222,26 @@ def print_answer(console: Console, answer: Answer) -> None:
         console.print(f'    "{plain(citation.quote)}"', style="dim")
     if answer.dropped_citations:
         console.print(f"{answer.dropped_citations} citations led nowhere and were dropped")
+    if answer.unsupported:
+        console.print(f"not in any cited quote: {plain(', '.join(answer.unsupported))}")
+    if answer.grounding:
+        _print_grounding(console, answer.grounding)
     console.print()
     console.print(_ledger_table(answer))
+
+
+def _print_grounding(console: Console, grounding: Grounding) -> None:
+    """Whether two ways led to the answer, and the facts."""
+    said = {
+        True: "The facts alone lead to this answer too:",
+        False: "Not agreed: the facts alone lead to another answer:",
+        None: "Facts for an answer:",
+    }
+    console.print()
+    console.print(said[grounding.agreed])
+    for fact in grounding.sticker.facts:
+        places = ", ".join(where(each, each.place) for each in fact.evidence)
+        console.print(f"  - {plain(fact.text)}  ({places or 'no source'})")
 
 
 def _remark(entry: Entry) -> str:

@@ -9,28 +9,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
 
+from rag.generation.base import Prompt
 from rag.pruning.render import render
 from rag.types import Context, Passage
 
 __all__ = [
     "INSTRUCTIONS",
-    "Prompt",
     "chat_answer",
     "chat_summary",
     "complete_answer",
     "complete_summary",
+    "defused",
+    "on_one_line",
     "render_context",
     "render_question",
 ]
-
-
-class Prompt(NamedTuple):
-    """What a model is given: orders and a request, or, with orders "", a text to complete."""
-
-    orders: str
-    request: str
 
 
 INSTRUCTIONS = (
@@ -88,7 +82,7 @@ def render_context(context: Context) -> str:
 
 def render_question(question: str, context: Context) -> str:
     """The user's turn: sources first (a prefix that can be cached), the question last."""
-    return f"{render_context(context)}\n\nQuestion: {_defused(question)}"
+    return f"{render_context(context)}\n\nQuestion: {defused(question)}"
 
 
 def chat_answer(question: str, context: Context) -> Prompt:
@@ -96,30 +90,33 @@ def chat_answer(question: str, context: Context) -> Prompt:
     return Prompt(INSTRUCTIONS, render_question(question, context))
 
 
-def complete_answer(question: str, context: Context) -> Prompt:
-    """A prompt to complete, after two worked examples: for models too small to follow orders."""
-    whole = " ".join(map(render, context.passages))
-    text, asked = (_defused(_on_one_line(each)) for each in (whole, question))
+def complete_answer(question: str, context: Context, facts: str = "") -> Prompt:
+    """A prompt to complete, after two worked examples: for models too small to follow orders.
+
+    `facts` are told after the passages.
+    """
+    whole = " ".join([*map(render, context.passages), facts])
+    text, asked = (defused(on_one_line(each)) for each in (whole, question))
     return Prompt("", f"{_EXAMPLES}Text: {text}\nQuestion: {asked}\nAnswer:")
 
 
 def chat_summary(texts: Sequence[str], words: int) -> Prompt:
     """Orders to summarise, then the texts, each in a block of its own."""
-    blocks = (f"<passage>\n{_defused(text)}\n</passage>" for text in texts)
+    blocks = (f"<passage>\n{defused(text)}\n</passage>" for text in texts)
     return Prompt(_SUMMARISE.format(words=words), "\n".join(blocks))
 
 
 def complete_summary(texts: Sequence[str], words: int) -> Prompt:
     """A summary to complete, after a worked example, which shows the length in place of `words`."""
     del words
-    text = _defused(_on_one_line(" ".join(texts)))
+    text = defused(on_one_line(" ".join(texts)))
     return Prompt("", f"{_SUMMARISED}Text: {text}\nSummary:")
 
 
 def _render(number: int, passage: Passage) -> str:
     where = _summary_of(passage) if passage.written else _place_of(passage)
-    head = _defused(_on_one_line(where)).replace('"', "'")
-    body = _defused(render(passage))
+    head = defused(on_one_line(where)).replace('"', "'")
+    body = defused(render(passage))
     return f'<source id="S{number}" from="{head}">\n{body}\n</source>'
 
 
@@ -136,9 +133,11 @@ def _summary_of(passage: Passage) -> str:
     return f"a summary of {', '.join(names[:_NAMED])}{more}"
 
 
-def _on_one_line(text: str) -> str:
+def on_one_line(text: str) -> str:
+    """A text with every white space a single blank."""
     return " ".join(text.split())
 
 
-def _defused(text: str) -> str:
+def defused(text: str) -> str:
+    """A text that cannot end its block, pose as a mark or open a template's token."""
     return _MARK.sub("⟦", _OPENS.sub("‹", text))  # noqa: RUF001

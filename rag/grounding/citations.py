@@ -6,9 +6,10 @@ import re
 from dataclasses import dataclass, replace
 
 from rag.grounding.support import find_support
-from rag.types import Citation, Context
+from rag.spans import Span
+from rag.types import Citation, Context, Passage
 
-__all__ = ["Resolved", "resolve_citations"]
+__all__ = ["Resolved", "cite", "resolve_citations"]
 
 _MARK = re.compile(r"\[S(\d+)\]", re.IGNORECASE)
 _MARKS = re.compile(r"\[S\d+(?:\s*[,;]\s*S?\d+)+\]", re.IGNORECASE)  # [S1, S2]
@@ -62,6 +63,21 @@ def resolve_citations(text: str, context: Context) -> Resolved:
     return Resolved("\n".join(lines), tuple(citations), dropped)
 
 
+def cite(passage: Passage, span: Span, *, verified: bool) -> Citation:
+    """A stretch of a passage as a citation."""
+    chunk = passage.chunk
+    return Citation(
+        doc_id=chunk.doc_id,
+        revision=chunk.revision,
+        source=chunk.source,
+        name=chunk.name,
+        span=span,
+        quote=chunk.slice(span),
+        place=chunk.place_at(span.start),
+        verified=verified,
+    )
+
+
 def _apart(marks: re.Match[str]) -> str:
     return "".join(f"[S{number}]" for number in re.findall(r"\d+", marks[0]))
 
@@ -93,16 +109,4 @@ def _cite(claim: str, number: int, context: Context) -> Citation | None:
         return None
     sources = context.passages[number - 1].sources
     found = find_support(_LIST_NUMBER.sub("", claim), sources)
-    if found is None:
-        return None
-    chunk = found.passage.chunk
-    return Citation(
-        doc_id=chunk.doc_id,
-        revision=chunk.revision,
-        source=chunk.source,
-        name=chunk.name,
-        span=found.span,
-        quote=chunk.slice(found.span),
-        place=chunk.place_at(found.span.start),
-        verified=found.verified,
-    )
+    return None if found is None else cite(found.passage, found.span, verified=found.verified)

@@ -17,6 +17,7 @@ __all__ = [
     "ClusteringSettings",
     "EmbeddingSettings",
     "GenerationSettings",
+    "GroundingSettings",
     "IngestSettings",
     "LexicalSettings",
     "ModelsSettings",
@@ -209,6 +210,27 @@ class GenerationSettings(_Group):
         return self
 
 
+class GroundingSettings(_Group):
+    """How an answer is held to the facts of its context (SIFT)."""
+
+    mode: Literal["off", "extractive", "sift"] = Field(
+        "off", description="extractive: facts are sentences; sift: a model writes them"
+    )
+    paper: bool = Field(
+        False, description="sift as published: no fact is dropped, no stage left out"
+    )
+    sticker_tokens: int = Field(
+        96, ge=8, description="of an extractive sticker: the best sentences that fit"
+    )
+    fallback: Literal["answer", "abstain"] = Field(
+        "answer", description="what becomes of a question whose answers never agree"
+    )
+    samples: int = Field(
+        1, ge=1, le=64, description="answers drawn each time, of which the most frequent counts"
+    )
+    temperature: float = Field(0.6, gt=0, le=2, description="of those, where there are several")
+
+
 class IngestSettings(_Group):
     """How a run of ingest behaves."""
 
@@ -245,6 +267,7 @@ class Settings(BaseSettings):
     selection: SelectionSettings = SelectionSettings()
     pruning: PruningSettings = PruningSettings()
     generation: GenerationSettings = GenerationSettings()
+    grounding: GroundingSettings = GroundingSettings()
     ingest: IngestSettings = IngestSettings()
     models: ModelsSettings = ModelsSettings()
 

@@ -278,7 +278,7 @@ def test_a_text_longer_than_the_window_is_no_summary_but_a_model_error(
     counter: TokenCounter,
 ) -> None:
     llm = ScriptedLlm(window=600)
-    for texts in (["why " * 2_000], []):
+    for texts in (["why " * 2_000], ["why " * 2_000, "because"]):
         with pytest.raises(ModelError, match="do not fit scripted"):
             LlmGenerator(llm, counter, max_tokens=64).summarise(texts, 30)
     assert llm.asked == []

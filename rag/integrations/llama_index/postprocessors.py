@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.llms import LLM
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
-from llama_index.core.schema import BaseNode, MetadataMode, NodeWithScore, QueryBundle, TextNode
+from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 
 from rag.attribution import encoder_of, load_attributor
 from rag.clustering import ClusterContext, SummariseClusters, SummaryCache
@@ -22,8 +21,8 @@ from rag.embedding.registry import load_embedder
 from rag.errors import ConfigError
 from rag.evidence.reader import load_reader
 from rag.generation.llm import LlmGenerator
+from rag.integrations.llama_index.nodes import passage_of, renewed
 from rag.pruning import FrugalPrompt, SelectSentences
-from rag.pruning.render import render
 from rag.settings import (
     ClusteringSettings,
     EmbeddingSettings,
@@ -31,28 +30,14 @@ from rag.settings import (
     PruningSettings,
     SelectionSettings,
 )
-from rag.spans import Span, SpanSet
 from rag.stages import Stage
-from rag.types import Chunk, Context, Passage
+from rag.types import Context
 
 __all__ = [
-    "KEPT_SPANS",
-    "SOURCE_TEXT",
-    "SUMMARY_OF",
     "ClusterPostprocessor",
     "FrugalPromptPostprocessor",
     "SelectPostprocessor",
 ]
-
-KEPT_SPANS = "kept_spans"
-"""Metadata key of a narrowed node: [[start, end], ...], offsets in the node's document where the
-node knows its place there (`start_char_idx`), else in the node's own text."""
-
-SOURCE_TEXT = "source_text"
-"""Metadata key of a narrowed node: its text as it was, for the postprocessor that comes after."""
-
-SUMMARY_OF = "summary_of"
-"""Metadata key of a node that was written: for each node it tells of, its id and KEPT_SPANS."""
 
 _SUMMARY_TOKENS = 256
 
@@ -81,7 +66,7 @@ class _StagePostprocessor(BaseNodePostprocessor):
         except Exception:  # a question is never lost because an optional stage failed
             logger.warning("%s failed, nodes passed on", self.class_name(), exc_info=True)
             return nodes
-        found = [_renewed(given, passage) for passage in narrowed.passages]
+        found = [renewed(given, passage) for passage in narrowed.passages]
         for at, each in enumerate(nodes):
             if each not in given:
                 found.insert(at, each)
@@ -89,7 +74,7 @@ class _StagePostprocessor(BaseNodePostprocessor):
 
     def _context(self, question: str, nodes: Sequence[NodeWithScore]) -> Context:
         del question  # most stages judge for themselves
-        return Context(tuple(_passage(number, each) for number, each in enumerate(nodes)))
+        return Context(tuple(passage_of(number, each) for number, each in enumerate(nodes)))
 
 
 class ClusterPostprocessor(_StagePostprocessor):
@@ -103,6 +88,7 @@ class ClusterPostprocessor(_StagePostprocessor):
     Raises:
         ConfigError: summaries are asked for and there is no language model.
 
+    >>> from llama_index.core.schema import TextNode
     >>> nodes = [
     ...     NodeWithScore(node=TextNode(text=text))
     ...     for text in ("The battery lasts two days.", "Nice. The battery lasts for two days.")
@@ -192,7 +178,7 @@ class SelectPostprocessor(_StagePostprocessor):
         words = _bm25(self._lexical, question, texts)
         return Context(
             tuple(
-                _passage(number, each, {"dense": float(cosine), "lexical": score})
+                passage_of(number, each, {"dense": float(cosine), "lexical": score})
                 for number, (each, cosine, score) in enumerate(
                     zip(nodes, cosines, words, strict=True)
                 )
@@ -247,62 +233,3 @@ def _bm25(lexical: LexicalEncoder, question: str, texts: Sequence[str]) -> list[
     holding = (found > 0).sum(axis=0)
     rarity = np.log1p((len(texts) - holding + 0.5) / (holding + 0.5))
     return [float(score) for score in found @ rarity]
-
-
-def _passage(number: int, scored: NodeWithScore, parts: dict[str, float] | None = None) -> Passage:
-    """A node as a passage; its ordinal leads back to the node.
-
-    A node that one of these postprocessors narrowed before goes on from where that left it.
-    """
-    node = scored.node
-    shown = node.get_content(MetadataMode.NONE)
-    source = str(node.metadata.get(SOURCE_TEXT, shown))
-    kept = SpanSet(Span(*pair) for pair in node.metadata.get(KEPT_SPANS, []))
-    span = _place(node, source)
-    if kept.hull and not span.covers(kept.hull):
-        span = Span(0, len(source))
-    chunk = Chunk(node.ref_doc_id or node.node_id, "", number, span, source)
-    kept = kept or SpanSet([span])
-    passage = Passage(chunk, kept, scored.score or 0.0, parts or {})
-    if SUMMARY_OF in node.metadata:
-        return replace(passage, written=shown)
-    if render(passage) == shown:
-        return passage
-    whole = Span(0, len(shown))  # somebody else changed the text: its place is not known
-    changed = replace(chunk, span=whole, text=shown)
-    return replace(passage, chunk=changed, kept=SpanSet([whole]))
-
-
-def _place(node: BaseNode, source: str) -> Span:
-    """Where the text stands in its document; in itself, where the node does not know."""
-    start = (node.start_char_idx or 0) if isinstance(node, TextNode) else 0
-    end = node.end_char_idx if isinstance(node, TextNode) else None
-    known = end is None or end - start == len(source)  # else its text was replaced
-    return Span(start, start + len(source)) if known else Span(0, len(source))
-
-
-def _renewed(nodes: Sequence[NodeWithScore], passage: Passage) -> NodeWithScore:
-    """The node of a passage, with what is left of it."""
-    scored = nodes[passage.chunk.ordinal]
-    if SUMMARY_OF in scored.node.metadata:
-        return scored
-    node = scored.node.model_copy(deep=True)
-    node.set_content(render(passage))
-    added: dict[str, Any] = {KEPT_SPANS: _pairs(passage.kept), SOURCE_TEXT: passage.chunk.text}
-    if passage.written:
-        node.id_ = f"{node.node_id}-summary"  # what it does not say may follow, under the node's id
-        added[SUMMARY_OF] = [
-            {"node_id": nodes[each.chunk.ordinal].node.node_id, KEPT_SPANS: _pairs(each.kept)}
-            for each in passage.sources
-        ]
-    for key, value in added.items():
-        node.metadata[key] = value
-        for hidden in (node.excluded_embed_metadata_keys, node.excluded_llm_metadata_keys):
-            if key not in hidden:
-                hidden.append(key)
-    same = passage.score == (scored.score or 0.0)
-    return NodeWithScore(node=node, score=scored.score if same else passage.score)
-
-
-def _pairs(spans: SpanSet) -> list[list[int]]:
-    return [[span.start, span.end] for span in spans]
