@@ -47,8 +47,11 @@ _DENIES = re.compile(
 _COUNTED = frozenset(
     "zero one two three four five six seven eight nine ten eleven twelve dozen twenty thirty forty "
     "fifty sixty seventy eighty ninety hundred thousand million billion trillion half january "
-    "february march april may june july august september october november december".split()
+    "february march april june july august september october november december".split()
 )
+
+
+_MAY = re.compile(r"(?<=\w )May\b")  # the month; at the head of a sentence it may be the verb
 
 
 class Anchor(NamedTuple):
@@ -105,6 +108,7 @@ def holds(text: str, evidence: str) -> bool:
     return (
         len(words & known) >= max(_HELD * len(words), 1)
         and figures(words) | (words & _COUNTED) <= known
+        and (not _MAY.search(text) or bool(_MAY.search(evidence)))
         and bool(_DENIES.search(said)) == bool(_DENIES.search(read))
     )
 
