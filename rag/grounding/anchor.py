@@ -86,12 +86,12 @@ def find_quote(quote: str, passages: Sequence[Passage]) -> Anchor | None:
     for (passage, span), text in zip(stretches, read, strict=True):
         if at := _written(alike, text.text):
             return Anchor(passage, text.back(at).shift(span.start), "normalised")
-    near = [(found, at) for at, text in enumerate(read) if (found := _aligned(folded, text.text))]
+    near = [(*hit, at) for at, text in enumerate(read) if (hit := _aligned(folded, text.text))]
     if not near:
         return None
-    (_, found), at = min(near, key=lambda each: (each[0][0], each[1]))
-    passage, span = stretches[at]
-    return Anchor(passage, read[at].back(found).shift(span.start), "aligned")
+    _, words, which = min(near, key=lambda each: (each[0], each[2]))
+    passage, span = stretches[which]
+    return Anchor(passage, read[which].back(words).shift(span.start), "aligned")
 
 
 def holds(text: str, evidence: str) -> bool:
