@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 from platformdirs import user_cache_path
 
@@ -29,7 +33,7 @@ from rag.ids import digest
 from rag.index import Index, open_index
 from rag.settings import ModelsSettings, Settings, StoreSettings
 from rag.tokens import TokenCounter
-from rag.types import Context, Document
+from rag.types import Answer, Context, Document
 
 __all__ = [
     "Calibration",
@@ -215,8 +219,10 @@ def record_run(plan: Plan, watch: Watch | None = None) -> Run:
             selection = settings.selection.model_copy(update={"budget": found.budget, **few})
             settings = settings.model_copy(update={"selection": selection})
         counter = index.embedder.counter
+    served = settings.generation.kind == "server"
+    at_a_time = settings.generation.concurrency if served else 1
     with open_engine(settings) as engine:
-        records = tuple(_ask_all(engine, plan.questions, counter, watch.questions))
+        records = tuple(_ask_all(engine, plan.questions, counter, watch.questions, at_a_time))
     header = replace(
         _described(plan.header, settings), token_unit=unit, manifest=manifest, notes=notes
     )
@@ -264,19 +270,27 @@ def _record(index: Index, document: Document) -> DocumentRecord:
     return DocumentRecord.of(document.name, document.text, chunks)
 
 
+class _Asked(NamedTuple):
+    """A question under way, what each stage let through, and how to wait for its answer."""
+
+    question: Question
+    seen: dict[str, Context]
+    answer: Callable[[], Answer]
+
+
 def _ask_all(
     engine: QueryEngine,
     questions: Sequence[Question],
     counter: TokenCounter,
     progress: ingest.Progress | None,
+    at_a_time: int,
 ) -> Iterable[QuestionRecord]:
     if progress:
         progress.start(len(questions))
     failures = 0
-    for question in questions:
-        seen: dict[str, Context] = {}
+    for question, seen, answer in _under_way(engine, questions, at_a_time):
         try:
-            record = _ask(engine, question, seen)
+            record = _recorded(question, seen, answer())
             if any(stage.llm_calls for stage in record.stages):
                 failures = 0
         except ModelError as error:
@@ -294,8 +308,34 @@ def _ask_all(
             progress.advance(1)
 
 
-def _ask(engine: QueryEngine, question: Question, seen: dict[str, Context]) -> QuestionRecord:
-    answer = engine.query(question.text, observe=seen.__setitem__)
+def _under_way(
+    engine: QueryEngine, questions: Sequence[Question], at_a_time: int
+) -> Iterator[_Asked]:
+    """The questions in order, so many of them being answered while the next are gathered."""
+
+    def gathered(question: Question) -> tuple[dict[str, Context], Callable[[], Answer]]:
+        seen: dict[str, Context] = {}
+        context = engine.gather(question.text, observe=seen.__setitem__)
+        return seen, partial(engine.answer, context)
+
+    if at_a_time == 1:
+        for question in questions:
+            yield _Asked(question, *gathered(question))
+        return
+    pool = ThreadPoolExecutor(at_a_time, thread_name_prefix="question")
+    waiting: deque[_Asked] = deque()
+    try:
+        for question in questions:
+            seen, answer = gathered(question)
+            waiting.append(_Asked(question, seen, pool.submit(answer).result))
+            if len(waiting) == at_a_time:
+                yield waiting.popleft()
+        yield from waiting
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _recorded(question: Question, seen: dict[str, Context], answer: Answer) -> QuestionRecord:
     citations = tuple(
         Citing(Located(each.name, each.span.start, each.span.end), each.verified)
         for each in answer.citations

@@ -7,12 +7,13 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from rag.attribution import encoder_of, load_attributor
 from rag.clustering import ClusterContext, SummariseClusters, SummaryCache
 from rag.errors import ConfigError
 from rag.evidence.reader import load_reader
-from rag.generation.base import Generation, Generator, Summariser, Writer
+from rag.generation.base import Generation, Generator, Summariser, Watch, Writer
 from rag.grounding.citations import resolve_citations
 from rag.grounding.sift import QuotedSticker, SiftGenerator
 from rag.grounding.verify import unsupported
@@ -24,13 +25,28 @@ from rag.stages import Stage
 from rag.store import Condition
 from rag.types import Answer, Context, Remark
 
-__all__ = ["ABSTENTION", "QueryEngine", "default_stages", "merging_stages", "selection_stage"]
+__all__ = [
+    "ABSTENTION",
+    "Gathered",
+    "QueryEngine",
+    "default_stages",
+    "merging_stages",
+    "selection_stage",
+]
 
 ABSTENTION = "The documents do not hold an answer to this question"
 # What the prompt tells a model to write, and how small ones write it.
 _NOT_FOUND = re.compile(r"(?:[^.\[\]]{0,40}:\s*)?NOT FOUND\b[^\[\]]{0,60}(?:\[S\d+\]\W*)*")
 
 logger = logging.getLogger(__name__)
+
+
+class Gathered(NamedTuple):
+    """A question with the context it is to be answered from, and what that has cost so far."""
+
+    question: str
+    context: Context
+    ledger: TokenLedger
 
 
 class QueryEngine:
@@ -46,7 +62,7 @@ class QueryEngine:
         self, index: Index, generator: Generator, stages: Sequence[Stage] | None = None
     ) -> None:
         self._index = index
-        self._generator = grounded(index, generator)
+        self._generator = _grounded(index, generator)
         self._min_evidence = index.settings.selection.min_evidence
         self._stages = default_stages(index, generator) if stages is None else stages
 
@@ -57,6 +73,7 @@ class QueryEngine:
         top_k: int | None = None,
         conditions: Sequence[Condition] = (),
         observe: Callable[[str, Context], None] = lambda stage, context: None,
+        watch: Watch | None = None,
     ) -> Answer:
         """Answer one question, or abstain where the documents hold no evidence.
 
@@ -66,9 +83,26 @@ class QueryEngine:
             conditions: only chunks that meet all of them.
             observe: told, after retrieval and after each stage, its name and what it let through,
                 with the stage's remark.
+            watch: told the answer as a language model writes it, before it is verified.
 
         Raises:
             StoreError, ModelError: retrieval or generation failed; everything else degrades.
+        """
+        gathered = self.gather(question, top_k=top_k, conditions=conditions, observe=observe)
+        return self.answer(gathered, watch=watch)
+
+    def gather(
+        self,
+        question: str,
+        *,
+        top_k: int | None = None,
+        conditions: Sequence[Condition] = (),
+        observe: Callable[[str, Context], None] = lambda stage, context: None,
+    ) -> Gathered:
+        """The first half of `query`, without the generator: retrieve and narrow.
+
+        Raises:
+            StoreError: retrieval failed.
         """
         counter = self._index.embedder.counter
         ledger = TokenLedger(unit=counter.name)
@@ -81,13 +115,21 @@ class QueryEngine:
         for stage in self._stages:
             context = self._narrow(stage, question, context, ledger)
             observe(stage.name, context)
-        context = replace(context, remark=Remark())
+        return Gathered(question, replace(context, remark=Remark()), ledger)
+
+    def answer(self, gathered: Gathered, *, watch: Watch | None = None) -> Answer:
+        """The second half: generate and verify. It may run in several threads at once.
+
+        Raises:
+            ModelError: generation failed.
+        """
+        question, context, ledger = gathered
         reason = self._no_evidence(context)
         if reason:
             return Answer(
                 question, f"{ABSTENTION} ({reason}).", (), context, ledger, abstained=True
             )
-        return self._answer(question, context, ledger)
+        return self._answer(question, context, ledger, watch)
 
     def _narrow(
         self, stage: Stage, question: str, context: Context, ledger: TokenLedger
@@ -126,13 +168,16 @@ class QueryEngine:
             return f"best evidence {context.evidence:.2f} is below {self._min_evidence:.2f}"
         return ""
 
-    def _answer(self, question: str, context: Context, ledger: TokenLedger) -> Answer:
+    def _answer(
+        self, question: str, context: Context, ledger: TokenLedger, watch: Watch | None
+    ) -> Answer:
         counter = self._index.embedder.counter
         tokens_in = counter.total(context.pieces)
         began = time.perf_counter()
-        written: Generation = self._generator.generate(question, context)
+        written = self._generator.generate(question, context, watch=watch)
         for step in written.steps:
-            ledger.add(step)
+            told = _told(written, step.stage)
+            ledger.add(replace(step, tokens_in=tokens_in, tokens_out=counter.count(told)))
         seconds = time.perf_counter() - began - sum(step.seconds for step in written.steps)
         ledger.add(
             Entry(
@@ -167,7 +212,16 @@ class QueryEngine:
         )
 
 
-def grounded(index: Index, generator: Generator) -> Generator:
+def _told(written: Generation, step: str) -> str:
+    """What a step of grounding came to: the facts of its sticker, or the plain answer."""
+    rounds = written.grounding.rounds if written.grounding else ()
+    for each in rounds:
+        if step.endswith(each.stage):
+            return " ".join(fact.text for fact in each.sticker.facts)
+    return written.text if step.endswith("plain") else ""
+
+
+def _grounded(index: Index, generator: Generator) -> Generator:
     """The generator, held to the facts of its context as the settings want it (SIFT).
 
     Raises:

@@ -63,7 +63,9 @@ def main() -> None:
         code = error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         _fail("interrupted", "interrupted", "run it again to go on", as_json)
-        code = 130
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(130)  # an orderly exit would wait for what engines still do in their threads
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0

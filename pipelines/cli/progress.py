@@ -1,17 +1,23 @@
-"""Progress on stderr: a bar on a terminal, a line now and then anywhere else."""
+"""Progress on stderr: a bar on a terminal, a line now and then anywhere else.
+
+An answer is shown as it is written, on a terminal only: what counts is printed when it is verified.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
-__all__ = ["show_progress"]
+__all__ = ["show_progress", "show_writing"]
 
+_SPARED = 3  # lines of the terminal that an answer under way leaves free
 _EVERY = 10.0  # seconds between lines where there is no terminal
 
 
@@ -32,6 +38,23 @@ def show_progress(console: Console, quiet: bool, what: str) -> Iterator[_Rate | 
             yield _Bar(bars, what)
     else:
         yield _Lines(console, what)
+
+
+@contextmanager
+def show_writing(console: Console, quiet: bool) -> Iterator[Callable[[str], None] | None]:
+    """Show a text while it is written, its end where it is long, and wipe it out afterwards."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    written = Text(style="dim")
+
+    def watch(part: str) -> None:
+        written.append("".join(each for each in part if each.isprintable() or each == "\n"))
+        lines = written.wrap(console, console.width)
+        live.update(Text("\n").join(lines[-max(console.height - _SPARED, 1) :]))
+
+    with Live(console=console, transient=True, refresh_per_second=12) as live:
+        yield watch
 
 
 class _Rate:

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from pipelines.cli.documents import plain, where
 from pipelines.cli.explain import explanation_to_json, print_explanation
+from pipelines.cli.progress import show_writing
 from pipelines.cli.run import Run, command
 from rag.errors import UsageError
 from rag.explain import losses
@@ -77,13 +78,17 @@ def query(
             "grounding": run.settings.grounding.model_copy(update=mode),
         }
     )
-    with open_engine(settings) as engine:
-        steps: list[tuple[str, Context]] = []
+    steps: list[tuple[str, Context]] = []
+    with (
+        open_engine(settings) as engine,
+        show_writing(run.err, run.quiet or run.as_json) as watch,
+    ):
         answer = engine.query(
             question,
             top_k=top_k,
             conditions=conditions,
             observe=lambda stage, context: steps.append((stage, context)),
+            watch=watch,
         )
     dropped = losses(steps) if explain else []
     payload = answer_to_json(answer)

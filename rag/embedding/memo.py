@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from threading import Lock
 
 import numpy as np
 
@@ -27,6 +28,7 @@ class RememberingEmbedder:
         self._remembered = remembered
         self._documents: OrderedDict[str, Vectors] = OrderedDict()
         self._queries: OrderedDict[str, Vectors] = OrderedDict()
+        self._lock = Lock()  # several questions may be under way at once
 
     @property
     def name(self) -> str:
@@ -76,14 +78,15 @@ class RememberingEmbedder:
         known: OrderedDict[str, Vectors],
         embed: Callable[[Sequence[str]], Vectors],
     ) -> Vectors:
-        new = [text for text in dict.fromkeys(texts) if text not in known]
-        found = dict(zip(new, embed(new), strict=True)) if new else {}
-        for text in dict.fromkeys(texts):
-            if text in known:
-                known.move_to_end(text)
-                found[text] = known[text]
-            known[text] = found[text]
-        while len(known) > self._remembered:
-            known.popitem(last=False)
+        with self._lock:
+            new = [text for text in dict.fromkeys(texts) if text not in known]
+            found = dict(zip(new, embed(new), strict=True)) if new else {}
+            for text in dict.fromkeys(texts):
+                if text in known:
+                    known.move_to_end(text)
+                    found[text] = known[text]
+                known[text] = found[text]
+            while len(known) > self._remembered:
+                known.popitem(last=False)
         rows = [found[text] for text in texts]
         return np.array(rows, dtype=np.float32).reshape(len(texts), self.dimension)

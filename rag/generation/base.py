@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from rag.ledger import Entry
 from rag.types import Context, Grounding
 
-__all__ = ["Generation", "Generator", "Prompt", "Summariser", "Writer"]
+__all__ = ["Generation", "Generator", "Prompt", "PromptWith", "Summariser", "Watch", "Writer"]
 
 
 class Prompt(NamedTuple):
@@ -17,6 +17,13 @@ class Prompt(NamedTuple):
 
     orders: str
     request: str
+
+
+PromptWith = Callable[[Context], Prompt]
+"""Makes a prompt from a context, or from what of it fits."""
+
+Watch = Callable[[str], None]
+"""Told an answer part by part while it is written, as the model writes it, marks and all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +57,15 @@ class Generator(Protocol):
     def reading_speed(self) -> float:
         """Prompt tokens a second; infinite where there is no prompt, 0 where it is not known."""
 
-    def generate(self, question: str, context: Context) -> Generation:
+    def generate(
+        self, question: str, context: Context, *, watch: Watch | None = None
+    ) -> Generation:
         """Answer the question from the context alone.
+
+        Args:
+            question: what is asked.
+            context: what may be told.
+            watch: told the answer as it is written, by generators that write one at once.
 
         Raises:
             ModelError: it does not answer.
@@ -84,20 +98,23 @@ class Writer(Generator, Protocol):
 
     def write(
         self,
-        prompt_with: Callable[[Context], Prompt],
+        prompts_with: Sequence[PromptWith],
         context: Context,
         *,
         schema: dict[str, Any] | None = None,
         temperature: float | None = None,
-    ) -> Generation:
-        """One call, with as many of the context's passages as fit, the first ones.
+    ) -> list[Generation]:
+        """A call for each prompt, with as many of the context's passages as fit, the first ones.
+
+        Together, where the engine can: in one batch, or side by side.
 
         Args:
-            prompt_with: makes the prompt from the context, or from what of it fits.
-            context: may be empty, where the prompt needs none.
-            schema: a JSON schema that the answer is to meet; held where the engine can.
-            temperature: in place of the settings'.
+            prompts_with: make the prompts.
+            context: may be empty, where the prompts need none.
+            schema: a JSON schema that the answers are to meet; held where the engine can.
+            temperature: in place of the settings'. The same prompt given several times is then
+                answered from different seeds, the same ones each time.
 
         Raises:
-            ModelError: it failed, or the prompt does not fit its window.
+            ModelError: one failed, or does not fit the model's window.
         """

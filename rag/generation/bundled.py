@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -25,6 +26,7 @@ from llama_index.core.llms import CustomLLM
 from platformdirs import user_cache_path
 
 from rag.errors import ExtraMissing, ModelError
+from rag.generation.streaming import parts_of
 
 __all__ = ["BundledLlm", "model_file", "pull"]
 
@@ -120,6 +122,17 @@ class BundledLlm(CustomLLM):
 
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
         """Complete a prompt to the end of its line."""
+        *_, whole = self.stream_complete(prompt, formatted, **kwargs)
+        return whole
+
+    def stream_complete(
+        self, prompt: str, formatted: bool = False, **kwargs: Any
+    ) -> CompletionResponseGen:
+        """Complete a prompt to the end of its line, token by token; the last part has the counts.
+
+        Raises:
+            ModelError: the engine refuses, as it does a prompt longer than its window.
+        """
         del formatted
         request = {
             "prompt": prompt,
@@ -127,25 +140,26 @@ class BundledLlm(CustomLLM):
             "max_tokens": self.max_tokens,
             "stop": ["\n"],
             **kwargs,
+            "stream": True,
+            "stream_options": {"include_usage": True},
         }
-        answer = self._engine.handle_completions(request)
-        if "choices" not in answer:
-            error = answer.get("error", answer)
-            message = error.get("message", error) if isinstance(error, dict) else error
-            raise ModelError(f"the bundled model refused: {message}", hint="ask shorter")
-        return CompletionResponse(text=answer["choices"][0]["text"], raw=answer)
+        engine = self._engine
 
-    def stream_complete(
-        self, prompt: str, formatted: bool = False, **kwargs: Any
-    ) -> CompletionResponseGen:
-        """The whole completion as one part."""
+        def write(emit: Callable[[dict[str, Any]], bool]) -> None:
+            engine.handle_completions(request, emit)
 
-        def whole() -> CompletionResponseGen:
-            response = self.complete(prompt, formatted, **kwargs)
-            response.delta = response.text
-            yield response
+        def parts() -> CompletionResponseGen:
+            text = ""
+            for part in parts_of(write):
+                if "choices" not in part:
+                    error = part.get("error", part)
+                    message = error.get("message", error) if isinstance(error, dict) else error
+                    raise ModelError(f"the bundled model refused: {message}", hint="ask shorter")
+                delta = part["choices"][0]["text"]
+                text += delta
+                yield CompletionResponse(text=text, delta=delta, raw=part)
 
-        return whole()
+        return parts()
 
     @cached_property
     def _engine(self) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from rag.generation.base import Generation
+from rag.generation.base import Generation, Watch
 from rag.pruning.render import readable
 from rag.types import Context
 
@@ -23,9 +23,12 @@ class ExtractiveGenerator:
     name = "extractive"
     reading_speed = float("inf")
 
-    def generate(self, question: str, context: Context) -> Generation:
+    def generate(
+        self, question: str, context: Context, *, watch: Watch | None = None
+    ) -> Generation:
         """One line a kept stretch, and after it its mark."""
-        del question  # what to keep was decided with it; here is nothing left to decide
+        # What to keep was decided with the question; what is there at once need not be watched.
+        del question, watch
         lines = (
             f"{_MARK.sub('⟦', ' '.join(piece.split()))} [S{number}]"
             for number, passage in enumerate(context.passages, start=1)

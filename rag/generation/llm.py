@@ -3,29 +3,49 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
-from rag.errors import ModelError
-from rag.generation.base import Generation, Prompt
+from rag.errors import ModelError, first_line
+from rag.generation.base import Generation, Prompt, PromptWith, Watch
 from rag.generation.prompt import (
     chat_answer,
     chat_summary,
     complete_answer,
     complete_summary,
 )
+from rag.generation.usage import cached_tokens, reading_speed, used_tokens
 from rag.tokens import TokenCounter
 from rag.types import Context
 
 if TYPE_CHECKING:
-    from llama_index.core.llms import LLM
+    from llama_index.core.llms import LLM, ChatMessage, CompletionResponse
 
-__all__ = ["LlmGenerator"]
+__all__ = ["Batching", "LlmGenerator"]
 
-_FEWEST_TIMED = 64  # prompt tokens; the speed of fewer is mostly overhead
 _TOKENS_PER_TOKEN = 1.4  # the embedder's tokenizer against an unknown model's; on the safe side
+_REFUSED = (400, 422)  # how a server says that it does not know `response_format`
+
+
+@runtime_checkable
+class Batching(Protocol):
+    """An `LLM` that answers several prompts in one batch."""
+
+    def messages_to_prompt(self, messages: Sequence[ChatMessage]) -> str:
+        """A chat as the model reads it."""
+
+    def complete_all(self, prompts: Sequence[str], **options: Any) -> list[CompletionResponse]:
+        """A completion of each."""
+
+
+class _Request(NamedTuple):
+    """A prompt that fits, and what had to be left out of it, in words."""
+
+    prompt: Prompt
+    left_out: str
 
 
 class LlmGenerator:
@@ -41,7 +61,9 @@ class LlmGenerator:
             (llama.cpp does), if it says anything.
         few_shot: complete a prompt with two worked examples instead of chatting. A base model
             and a very small chat model need it (SmolLM2-135M: token F1 .30 against .15).
-        holds_schema: the engine takes an OpenAI `response_format` and keeps to it.
+        holds_schema: the engine takes an OpenAI `response_format` and keeps to it; one that
+            refuses it is asked without.
+        concurrency: calls that may be under way at a time, where several are asked for.
     """
 
     def __init__(
@@ -53,6 +75,7 @@ class LlmGenerator:
         few_shot: bool = False,
         holds_schema: bool = False,
         reading_speed: float = 0.0,
+        concurrency: int = 1,
     ) -> None:
         self._llm = llm
         self._counter = counter
@@ -61,6 +84,7 @@ class LlmGenerator:
         self._holds_schema = holds_schema
         self._given_speed = reading_speed
         self._measured_speed = 0.0
+        self._concurrency = concurrency
 
     @property
     def name(self) -> str:
@@ -79,37 +103,47 @@ class LlmGenerator:
         """Prompt tokens a second: as given, or as the engine last said; 0 where it is not known."""
         return self._given_speed or self._measured_speed
 
-    def generate(self, question: str, context: Context) -> Generation:
+    def generate(
+        self, question: str, context: Context, *, watch: Watch | None = None
+    ) -> Generation:
         """One call of the model.
 
         Raises:
             ModelError: it failed, or the question alone does not fit its window.
         """
         prompt_for = complete_answer if self.few_shot else chat_answer
-        return self.write(lambda fitting: prompt_for(question, fitting), context)
+        request = self._with_passages(lambda fitting: prompt_for(question, fitting), context)
+        return self._ask(request, {}, watch)
 
     def write(
         self,
-        prompt_with: Callable[[Context], Prompt],
+        prompts_with: Sequence[PromptWith],
         context: Context,
         *,
         schema: dict[str, Any] | None = None,
         temperature: float | None = None,
-    ) -> Generation:
-        """One call of the model, with as many of the passages as fit.
+    ) -> list[Generation]:
+        """A call for each prompt: in one batch, side by side, or one after the other.
 
         Raises:
-            ModelError: it failed, or the prompt with one passage does not fit its window.
+            ModelError: one failed, or with one passage does not fit the model's window.
         """
-
-        def prompt(kept: int) -> Prompt:
-            return prompt_with(replace(context, passages=context.passages[:kept]))
-
-        options: dict[str, Any] = {} if temperature is None else {"temperature": temperature}
+        options: dict[str, Any] = {}
         if schema and self._holds_schema:
             form = {"name": "answer", "strict": True, "schema": schema}
             options["response_format"] = {"type": "json_schema", "json_schema": form}
-        return self._write(prompt, len(context.passages), "passages", options)
+        if temperature is not None:
+            options["temperature"] = temperature
+        requests = [self._with_passages(each, context) for each in prompts_with]
+        if len(requests) > 1 and isinstance(self._llm, Batching):
+            return self._ask_at_once(self._llm, requests, options)
+        seeded = [
+            options if temperature is None else {**options, "seed": seed}
+            for seed in range(len(requests))
+        ]
+        if len(requests) > 1 and self._concurrency > 1:
+            return list(self._threads.map(self._ask, requests, seeded))
+        return list(map(self._ask, requests, seeded))
 
     def summarise(self, texts: Sequence[str], words: int) -> Generation:
         """One call of the model: these texts together, in about so many words.
@@ -120,93 +154,130 @@ class LlmGenerator:
             ModelError: it failed, or not one text fits its window.
         """
         prompt_for = complete_summary if self.few_shot else chat_summary
-        return self._write(lambda kept: prompt_for(texts[:kept], words), len(texts), "texts")
+        request = self._fitted(lambda kept: prompt_for(texts[:kept], words), len(texts), "texts")
+        return self._ask(request, {})
 
-    def _write(
-        self,
-        prompt_with: Callable[[int], Prompt],
-        parts: int,
-        what: str,
-        options: Mapping[str, Any] = MappingProxyType({}),
-    ) -> Generation:
-        """Ask with as many of the parts as fit."""
-        kept = self._most_that_fit(prompt_with, parts)
-        prompt = prompt_with(kept)
-        try:
-            text, raw = self._ask(prompt, options)
-        except ModelError:
-            raise
-        except Exception as error:  # every engine behind LlamaIndex raises its own kinds
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise ModelError(
-                f"{self.name} did not answer: {reason}",
-                hint="check the generation settings, or use generation.kind = extractive",
-            ) from error
-        self._measured_speed = _prompt_speed(raw) or self._measured_speed
-        return Generation(
-            text.strip(),
-            llm_calls=1,
-            llm_tokens=_used(raw) or self._counter.count("".join(prompt) + text),
-            degraded=f"{parts - kept} {what} did not fit the model's window" * (kept < parts),
-            cached_tokens=_cached(raw),
-        )
+    @cached_property
+    def _threads(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self._concurrency, thread_name_prefix="generation")
 
-    def _ask(self, prompt: Prompt, options: Mapping[str, Any]) -> tuple[str, Any]:
-        from llama_index.core.llms import ChatMessage, MessageRole  # slow: 2 s
+    def _with_passages(self, prompt_with: PromptWith, context: Context) -> _Request:
+        """The prompt with as many of the passages as fit."""
 
-        if not prompt.orders:
-            completion = self._llm.complete(prompt.request, formatted=True, **options)
-            # Engines that do not stop at the line's end go on with a third example.
-            return completion.text.strip().partition("\n")[0], completion.raw
-        response = self._llm.chat(
-            [
-                ChatMessage(prompt.orders, role=MessageRole.SYSTEM),
-                ChatMessage(prompt.request, role=MessageRole.USER),
-            ],
-            **options,
-        )
-        return response.message.content or "", response.raw
+        def prompt(kept: int) -> Prompt:
+            return prompt_with(replace(context, passages=context.passages[:kept]))
 
-    def _most_that_fit(self, prompt_with: Callable[[int], Prompt], parts: int) -> int:
+        return self._fitted(prompt, len(context.passages), "passages")
+
+    def _fitted(self, prompt_with: Callable[[int], Prompt], parts: int, what: str) -> _Request:
+        """The prompt with as many of the parts as fit."""
         room = (self._llm.metadata.context_window - self._max_tokens) / _TOKENS_PER_TOKEN
 
         def fits(kept: int) -> bool:
             return self._counter.fits("".join(prompt_with(kept)), int(room))
 
         kept = bisect_left(range(1, parts + 1), True, key=lambda kept: not fits(kept))
-        if kept or (not parts and fits(0)):
-            return kept
-        raise ModelError(
-            f"the question and one passage do not fit {self.name}, which reads "
-            f"{self._llm.metadata.context_window} tokens",
-            hint="ask shorter, set selection.budget, or raise generation.context_window",
+        if not kept and (parts or not fits(0)):
+            raise ModelError(
+                f"the question and one passage do not fit {self.name}, which reads "
+                f"{self._llm.metadata.context_window} tokens",
+                hint="ask shorter, set selection.budget, or raise generation.context_window",
+            )
+        left_out = f"{parts - kept} {what} did not fit the model's window" * (kept < parts)
+        return _Request(prompt_with(kept), left_out)
+
+    def _ask(
+        self, request: _Request, options: dict[str, Any], watch: Watch | None = None
+    ) -> Generation:
+        """One call."""
+        try:
+            text, raw = self._reply(request.prompt, options, watch)
+        except ModelError:
+            raise
+        except Exception as error:  # every engine behind LlamaIndex raises its own kinds
+            if "response_format" in options and getattr(error, "status_code", 0) in _REFUSED:
+                bare = {key: value for key, value in options.items() if key != "response_format"}
+                written = self._ask(request, bare, watch)
+                self._holds_schema = False
+                return written
+            raise self._silent(error) from error
+        return self._generation(request, text, raw)
+
+    def _ask_at_once(
+        self, llm: Batching, requests: Sequence[_Request], options: dict[str, Any]
+    ) -> list[Generation]:
+        """All in one batch."""
+        prompts = [
+            llm.messages_to_prompt(_messages(request.prompt))
+            if request.prompt.orders
+            else request.prompt.request
+            for request in requests
+        ]
+        try:
+            replies = llm.complete_all(prompts, **options)
+        except ModelError:
+            raise
+        except Exception as error:
+            raise self._silent(error) from error
+        return [
+            self._generation(request, _first_line_of(request.prompt, reply.text), reply.raw)
+            for request, reply in zip(requests, replies, strict=True)
+        ]
+
+    def _reply(
+        self, prompt: Prompt, options: dict[str, Any], watch: Watch | None
+    ) -> tuple[str, Any]:
+        """The text, and whatever the engine says of the call."""
+        if watch is not None:
+            return self._streamed(prompt, options, watch)
+        if prompt.orders:
+            response = self._llm.chat(_messages(prompt), **options)
+            return response.message.content or "", response.raw
+        completion = self._llm.complete(prompt.request, formatted=True, **options)
+        return _first_line_of(prompt, completion.text), completion.raw
+
+    def _streamed(self, prompt: Prompt, options: dict[str, Any], watch: Watch) -> tuple[str, Any]:
+        text, raw = "", None
+        parts = (
+            self._llm.stream_chat(_messages(prompt), **options)
+            if prompt.orders
+            else self._llm.stream_complete(prompt.request, formatted=True, **options)
+        )
+        for part in parts:
+            delta = part.delta or ""
+            text += delta
+            raw = part.raw if raw is None or used_tokens(part.raw) else raw
+            if not prompt.orders and "\n" in text.lstrip():
+                break  # a third example begins
+            watch(delta)
+        return _first_line_of(prompt, text), raw
+
+    def _generation(self, request: _Request, text: str, raw: Any) -> Generation:
+        self._measured_speed = reading_speed(raw) or self._measured_speed
+        return Generation(
+            text.strip(),
+            llm_calls=1,
+            llm_tokens=used_tokens(raw) or self._counter.count("".join(request.prompt) + text),
+            degraded=request.left_out,
+            cached_tokens=cached_tokens(raw),
+        )
+
+    def _silent(self, error: Exception) -> ModelError:
+        return ModelError(
+            f"{self.name} did not answer: {type(error).__name__}: {first_line(error)}",
+            hint="check the generation settings, or use generation.kind = extractive",
         )
 
 
-def _prompt_speed(raw: Any) -> float:
-    """Prompt tokens a second as llama.cpp tells them, or 0; a prompt it had cached says nothing."""
-    timings = raw.get("timings") if isinstance(raw, Mapping) else getattr(raw, "timings", None)
-    if not isinstance(timings, Mapping) or timings.get("prompt_n", 0) < _FEWEST_TIMED:
-        return 0.0
-    return float(timings.get("prompt_per_second", 0.0))
+def _messages(prompt: Prompt) -> list[ChatMessage]:
+    from llama_index.core.llms import ChatMessage, MessageRole  # slow: 2 s
+
+    return [
+        ChatMessage(prompt.orders, role=MessageRole.SYSTEM),
+        ChatMessage(prompt.request, role=MessageRole.USER),
+    ]
 
 
-def _used(raw: Any) -> int:
-    """The tokens an engine says it processed, prompt and completion, or 0 where it does not."""
-    if isinstance(raw, Mapping) and raw.get("model_output") is not None:
-        return int(raw["model_output"].numel())  # HuggingFaceLLM: the token ids themselves
-    usage = raw.get("usage") if isinstance(raw, Mapping) else getattr(raw, "usage", None)
-    if usage is None:
-        return 0
-    total = usage.get("total_tokens") if isinstance(usage, Mapping) else usage.total_tokens
-    return int(total or 0)
-
-
-def _cached(raw: Any) -> int:
-    """The tokens of the prompt that an engine remembered, or 0 where it does not say."""
-    raw = raw if isinstance(raw, Mapping) else {"usage": getattr(raw, "usage", None)}
-    timings, usage = raw.get("timings"), raw.get("usage")
-    if isinstance(timings, Mapping):  # llama.cpp
-        return int(timings.get("cache_n") or 0)
-    details = getattr(usage, "prompt_tokens_details", None)
-    return int(getattr(details, "cached_tokens", 0) or 0)
+def _first_line_of(prompt: Prompt, text: str) -> str:
+    """A completion to its line's end; engines that do not stop there go on with a third example."""
+    return text if prompt.orders else text.strip().partition("\n")[0]

@@ -24,6 +24,7 @@ __all__ = [
     "on_one_line",
     "render_context",
     "render_question",
+    "worked_examples",
 ]
 
 
@@ -41,14 +42,17 @@ _SUMMARISE = (
 )
 
 _EXAMPLES = """\
-Answer each question in a few words taken from its text.
+For each text and question: the facts of the text that answer the question, then a short answer.
 
 Text: The harbour office recorded 412 arrivals in May, 38 more than in April. Most carried timber.
 Question: How many arrivals were recorded in May?
+Facts: The harbour office recorded 412 arrivals in May.
 Answer: 412
 
 Text: Mirella Okafor designed the Kestrel bridge. It opened in 1987 after four years of work.
 Question: Who designed the Kestrel bridge?
+Facts: Mirella Okafor opened the Kestrel bridge in 1987.
+Corrected facts: Mirella Okafor designed the Kestrel bridge.
 Answer: Mirella Okafor
 
 """
@@ -95,9 +99,17 @@ def complete_answer(question: str, context: Context, facts: str = "") -> Prompt:
 
     `facts` are told after the passages.
     """
-    whole = " ".join([*map(render, context.passages), facts])
-    text, asked = (defused(on_one_line(each)) for each in (whole, question))
-    return Prompt("", f"{_EXAMPLES}Text: {text}\nQuestion: {asked}\nAnswer:")
+    return Prompt("", f"{worked_examples(question, context, facts)}Answer:")
+
+
+def worked_examples(question: str, context: Context, facts: str = "") -> str:
+    """Two examples, then a text and its question: how all prompts about a question begin.
+
+    An engine that remembers what it has read reads the examples once, and the text once a question.
+    """
+    text = " ".join([*map(render, context.passages), facts])
+    shown, asked = (defused(on_one_line(each)) for each in (text, question))
+    return f"{_EXAMPLES}Text: {shown}\nQuestion: {asked}\n"
 
 
 def chat_summary(texts: Sequence[str], words: int) -> Prompt:

@@ -59,10 +59,13 @@ def load_generator(
         from rag.generation.server import load_server
 
         llm = load_server(settings)
+    served = settings.kind == "server"
     return LlmGenerator(
         llm,
         counter,
         max_tokens=settings.max_tokens,
         few_shot=few_shot,
+        holds_schema=served,
+        concurrency=settings.concurrency if served else 1,
         reading_speed=settings.reading_speed,
     )

@@ -1,9 +1,9 @@
 """What SIFT asks of a model: to write a sticker, to mend one, to draw one from an answer.
 
 The prompts are our own; those of the paper (arXiv 2502.14922, appendix) are for sums in words. For
-a chat model every prompt that needs the context begins alike (orders, sources, question), so that
-an engine which remembers prefixes reads the context once. A model that completes examples gets one
-line for all facts, and keeps the question as it was asked.
+a chat model every prompt that needs the context begins alike (orders, sources, question), for a
+model that completes examples too (examples, text), so that an engine which remembers prefixes reads
+the context once. The latter writes one line for all facts, and keeps the question as it was asked.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from rag.generation.prompt import (
     defused,
     on_one_line,
     render_question,
+    worked_examples,
 )
-from rag.pruning.render import render
 from rag.types import Context, Sticker
 
 __all__ = [
@@ -48,23 +48,6 @@ _DRAW = (
     f"question that it answers. {_FORM}"
 )
 
-_WRITTEN = """\
-List the facts of each text that answer its question.
-
-Text: The harbour office recorded 412 arrivals in May, 38 more than in April. Most carried timber.
-Question: How many arrivals were recorded in May?
-Facts: The harbour office recorded 412 arrivals in May.
-
-"""
-_MENDED = """\
-Correct the facts so that they say what the text says.
-
-Text: The harbour office recorded 412 arrivals in May, 38 more than in April. Most carried timber.
-Question: How many arrivals were recorded in May?
-Facts: The harbour office recorded 142 arrivals in April.
-Corrected: The harbour office recorded 412 arrivals in May.
-
-"""
 _DRAWN = """\
 List the facts that each answer rests on.
 
@@ -78,7 +61,7 @@ Facts: 412 arrivals were recorded in May.
 def write_sticker(question: str, context: Context, *, few_shot: bool) -> Prompt:
     """Ask for the sticker of a question (SG)."""
     if few_shot:
-        return Prompt("", f"{_WRITTEN}{_text_and_question(question, context)}\nFacts:")
+        return Prompt("", f"{worked_examples(question, context)}Facts:")
     return Prompt(INSTRUCTIONS, f"{render_question(question, context)}\n\n{_WRITE}")
 
 
@@ -88,8 +71,8 @@ def mend_sticker(
     """Ask for a better one, against question and context (FO); `findings` say what is wrong."""
     if few_shot:
         facts = defused(on_one_line(_sentences(sticker)))
-        about = _text_and_question(question, context)
-        return Prompt("", f"{_MENDED}{about}\nFacts: {facts}\nCorrected:")
+        about = worked_examples(question, context)
+        return Prompt("", f"{about}Facts: {facts}\nCorrected facts:")
     listed = _listed(sticker, context) or "(none)"
     wrong = "".join(f"\n- {defused(on_one_line(each))}" for each in findings)
     found = f"\n\nWhat a check found:{wrong}" if findings else ""
@@ -122,11 +105,6 @@ def answer_from_both(
         return complete_answer(question, context, _sentences(sticker))
     request = render_question(question, context)
     return Prompt(INSTRUCTIONS, f"{request}\n\nFacts:\n{_listed(sticker, context)}")
-
-
-def _text_and_question(question: str, context: Context) -> str:
-    text = " ".join(map(render, context.passages))
-    return f"Text: {defused(on_one_line(text))}\nQuestion: {defused(on_one_line(question))}"
 
 
 def _sentences(sticker: Sticker) -> str:

@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from rag.errors import ModelError, first_line
-from rag.generation.base import Generation, Generator, Prompt, Writer
+from rag.generation.base import Generation, Generator, Prompt, PromptWith, Watch, Writer
 from rag.generation.prompt import chat_answer, complete_answer
 from rag.grounding.consensus import agree
 from rag.grounding.prompts import (
@@ -71,7 +71,9 @@ class SiftGenerator:
         """The model's."""
         return self._writer.reading_speed
 
-    def generate(self, question: str, context: Context) -> Generation:
+    def generate(
+        self, question: str, context: Context, *, watch: Watch | None = None
+    ) -> Generation:
         """The answer that both ways lead to; else the plain one, or none.
 
         Malformed stickers are asked for once more, then an extractive one takes their place, and
@@ -80,6 +82,7 @@ class SiftGenerator:
         Raises:
             ModelError: the model gives no plain answer either.
         """
+        del watch  # which of its answers is given is known at the end
         run = _Run(self._writer, self._settings, self._narrow, question, context)
         try:
             if self._settings.mode == "extractive":
@@ -114,10 +117,12 @@ class QuotedSticker:
         """The generator's."""
         return self._generator.reading_speed
 
-    def generate(self, question: str, context: Context) -> Generation:
+    def generate(
+        self, question: str, context: Context, *, watch: Watch | None = None
+    ) -> Generation:
         """What the generator writes, with a sticker."""
         sticker = quoted_sticker(question, self._narrow(question, context))
-        written = self._generator.generate(question, context)
+        written = self._generator.generate(question, context, watch=watch)
         return replace(written, grounding=Grounding(sticker, None, "sticker"))
 
 
@@ -202,13 +207,11 @@ class _Run:
                 return False
             sticker, few_shot = self._sticker, self._few_shot
             # First the one that begins like the prompt before it: an engine may remember that.
-            from_both = self._predicted(
+            from_both, from_sticker = self._predictions(
                 lambda fitting: answer_from_both(
                     self._question, fitting, sticker, few_shot=few_shot
-                )
-            )
-            from_sticker = self._predicted(
-                lambda fitting: answer_from_sticker(sticker, fitting, few_shot=few_shot)
+                ),
+                lambda fitting: answer_from_sticker(sticker, fitting, few_shot=few_shot),
             )
             found = agree(self._question, from_sticker, from_both)
             self._rounds.append(Round(stage, sticker, from_sticker, from_both, *found))
@@ -240,7 +243,7 @@ class _Run:
             lambda _: draw_sticker(self._question, answer, few_shot=self._few_shot), Context()
         )
 
-    def _made(self, prompt_with: Callable[[Context], Prompt], shown: Context) -> _Made:
+    def _made(self, prompt_with: PromptWith, shown: Context) -> _Made:
         """Ask for a sticker, once more where it cannot be read; then go without a model."""
 
         def again(fitting: Context) -> Prompt:
@@ -250,7 +253,7 @@ class _Run:
         text = ""
         # A model that completes would only write the same again.
         for asking in (prompt_with,) if self._few_shot else (prompt_with, again):
-            text = self._ask(asking, shown, schema=SCHEMA).text
+            (text,) = self._ask([asking], shown, schema=SCHEMA)
             written = read_sticker(text, few_shot=self._few_shot)
             if written is not None:
                 paper = self._settings.paper
@@ -265,14 +268,19 @@ class _Run:
     def _quoted(self) -> Sticker:
         return quoted_sticker(self._question, self._narrow(self._question, self._context))
 
-    def _predicted(self, prompt_with: Callable[[Context], Prompt]) -> str:
-        """The prediction; of several that are drawn, one that most agree with."""
-        if self._settings.samples == 1:
-            return self._ask(prompt_with, self._context).text
-        drawn = [
-            self._ask(prompt_with, self._context, temperature=self._settings.temperature).text
-            for _ in range(self._settings.samples)
+    def _predictions(self, *prompts_with: PromptWith) -> list[str]:
+        """What is answered to each prompt; of several that are drawn, one that most agree with."""
+        samples = self._settings.samples
+        if samples == 1:
+            return self._ask(prompts_with, self._context)
+        several = [each for each in prompts_with for _ in range(samples)]
+        drawn = self._ask(several, self._context, temperature=self._settings.temperature)
+        return [
+            self._most_agreed(drawn[start : start + samples])
+            for start in range(0, len(drawn), samples)
         ]
+
+    def _most_agreed(self, drawn: Sequence[str]) -> str:
         agreeing = [sum(agree(self._question, one, each).agreed for each in drawn) for one in drawn]
         return drawn[agreeing.index(max(agreeing))]
 
@@ -280,21 +288,21 @@ class _Run:
         """From the context alone; asked once."""
         if not self._plain:
             prompt_for = complete_answer if self._few_shot else chat_answer
-            self._plain = self._predicted(lambda fitting: prompt_for(self._question, fitting))
+            (self._plain,) = self._predictions(lambda fitting: prompt_for(self._question, fitting))
         return self._plain
 
     def _ask(
         self,
-        prompt_with: Callable[[Context], Prompt],
+        prompts_with: Sequence[PromptWith],
         context: Context,
         *,
         schema: dict[str, Any] | None = None,
         temperature: float | None = None,
-    ) -> Generation:
-        written = self._writer.write(prompt_with, context, schema=schema, temperature=temperature)
-        self._asked.append(written)
-        self.troubles.append(written.degraded)
-        return written
+    ) -> list[str]:
+        written = self._writer.write(prompts_with, context, schema=schema, temperature=temperature)
+        self._asked.extend(written)
+        self.troubles.extend(each.degraded for each in written)
+        return [each.text for each in written]
 
     @contextmanager
     def _booked(self, stage: str) -> Iterator[None]:

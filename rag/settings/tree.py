@@ -195,6 +195,9 @@ class GenerationSettings(_Group):
     max_tokens: int = Field(256, ge=1, description="tokens of an answer")
     temperature: float = Field(0.0, ge=0, le=2)
     timeout: float = Field(120.0, gt=0, description="seconds to wait for an answer")
+    concurrency: int = Field(4, ge=1, le=256, description="requests to a server at a time")
+    retries: int = Field(3, ge=0, le=20, description="of a request that a server did not answer")
+    requests_per_minute: float = Field(0.0, ge=0, description="to a server; 0: no limit")
     reading_speed: float = Field(
         0.0, ge=0, description="prompt tokens a second, to tell whether pruning pays; 0: measured"
     )

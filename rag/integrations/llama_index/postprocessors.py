@@ -89,6 +89,7 @@ class ClusterPostprocessor(_StagePostprocessor):
         ConfigError: summaries are asked for and there is no language model.
 
     >>> from llama_index.core.schema import TextNode
+    >>> from rag.integrations.llama_index import KEPT_SPANS
     >>> nodes = [
     ...     NodeWithScore(node=TextNode(text=text))
     ...     for text in ("The battery lasts two days.", "Nice. The battery lasts for two days.")
@@ -137,6 +138,8 @@ class SelectPostprocessor(_StagePostprocessor):
         embedder: by default the bundled one.
         lexical: says what a term is; by default of English.
 
+    >>> from llama_index.core.schema import TextNode
+    >>> from rag.integrations.llama_index import KEPT_SPANS
     >>> node = NodeWithScore(
     ...     node=TextNode(text="It rained. The bridge was built of oak by monks. It was cold.")
     ... )
@@ -193,6 +196,8 @@ class FrugalPromptPostprocessor(_StagePostprocessor):
         settings: how much to keep, of what, and what to protect.
         embedder: its encoder is what is explained; by default the bundled one.
 
+    >>> from llama_index.core.schema import TextNode
+    >>> from rag.integrations.llama_index import KEPT_SPANS
     >>> node = NodeWithScore(node=TextNode(text="The old bridge was built of oak by monks."))
     >>> processor = FrugalPromptPostprocessor(PruningSettings(mode="on", retention=0.5))
     >>> (pruned,) = processor.postprocess_nodes([node], query_str="Who built the bridge?")

@@ -9,6 +9,7 @@ import pytest
 from rag.engine import ABSTENTION, QueryEngine
 from rag.errors import ModelError, StoreError
 from rag.generation import ExtractiveGenerator, Generation
+from rag.generation.base import Watch
 from rag.index import Index, open_index
 from rag.ledger import Entry
 from rag.pruning import SelectSentences
@@ -60,7 +61,9 @@ class Scripted:
         self._written = written
         self.given: list[Context] = []
 
-    def generate(self, question: str, context: Context) -> Generation:
+    def generate(
+        self, question: str, context: Context, *, watch: Watch | None = None
+    ) -> Generation:
         self.given.append(context)
         if isinstance(self._written, Exception):
             raise self._written
