@@ -31,7 +31,6 @@ def counter() -> TokenCounter:
 @pytest.fixture(scope="session")
 def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Llama of two thin layers with random weights, and a tokenizer that chats."""
-    pytest.importorskip("llama_index.llms.huggingface", reason="the local extra is not installed")
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast

@@ -21,7 +21,6 @@ _CORE = ("torch", "sentence-transformers", "qdrant-edge-py", "qdrant-client", "l
 _EXTRAS = {
     "xllamacpp": "bundled",
     "llama-index-llms-openai-like": "server",
-    "llama-index-llms-huggingface": "local",
     "openvino": "openvino",
 }
 

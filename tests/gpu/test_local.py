@@ -14,7 +14,6 @@ from rag.tokens import TokenCounter
 from rag.types import Chunk, Context, Passage
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("llama_index.llms.huggingface", reason="the local extra is not installed")
 pytestmark = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="no CUDA device on this machine"
 )
