@@ -49,7 +49,8 @@ def show_writing(console: Console, quiet: bool) -> Iterator[Callable[[str], None
     written = Text(style="dim")
 
     def watch(part: str) -> None:
-        written.append("".join(each for each in part if each.isprintable() or each == "\n"))
+        shown = "".join(each for each in part if each.isprintable() or each == "\n")
+        written.append(shown if written else shown.lstrip())
         lines = written.wrap(console, console.width)
         live.update(Text("\n").join(lines[-max(console.height - _SPARED, 1) :]))
 

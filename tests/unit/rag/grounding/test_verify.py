@@ -35,3 +35,9 @@ def test_what_no_cited_quote_holds_is_named(answer: str, missing: tuple[str, ...
 
 def test_without_citations_nothing_is_supported() -> None:
     assert unsupported("It rose 4.2%.", []) == ("4.2%",)
+
+
+def test_the_citations_of_a_quoted_paper_are_no_values() -> None:
+    paper = "Fever was seen in 12 infants [29, 30, 32] ."
+    shown = "Fever was seen in 12 infants ⟦29, 30, 32] . [1]"
+    assert unsupported(shown, cited(paper)) == ()
