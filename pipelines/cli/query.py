@@ -160,7 +160,7 @@ def answer_to_json(answer: Answer) -> dict[str, Any]:
         "citations": [_citation_to_json(citation) for citation in answer.citations],
         "dropped_citations": answer.dropped_citations,
         "unsupported": list(answer.unsupported),
-        **(_grounding_to_json(answer.grounding) if answer.grounding else {}),
+        **_grounding_to_json(answer.grounding),
         "ledger": [
             {
                 "stage": entry.stage,
@@ -180,7 +180,10 @@ def answer_to_json(answer: Answer) -> dict[str, Any]:
     }
 
 
-def _grounding_to_json(grounding: Grounding) -> dict[str, Any]:
+def _grounding_to_json(grounding: Grounding | None) -> dict[str, Any]:
+    """Nulls where the answer was not grounded."""
+    if grounding is None:
+        return {"sticker": None, "agreed": None, "grounding_stage": None}
     sticker = grounding.sticker
     facts = [
         {
@@ -254,6 +257,7 @@ def _remark(entry: Entry) -> str:
     remarks = (
         f"degraded: {entry.degraded}" if entry.degraded else "",
         entry.note,
+        f"{entry.llm_cached:,} tokens remembered" if entry.llm_cached else "",
         f"{entry.overruled} kept by protection" if entry.overruled else "",
     )
     return "; ".join(filter(None, remarks))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import runpy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +22,7 @@ from llama_index.core.llms import CustomLLM
 from llama_index.core.schema import NodeRelationship, NodeWithScore, RelatedNodeInfo, TextNode
 
 from rag.errors import ModelError
+from rag.generation.bundled import model_file
 from rag.integrations.llama_index import SelectPostprocessor, SiftQueryEngine
 from rag.settings import GroundingSettings, SelectionSettings
 
@@ -134,3 +137,13 @@ def test_nothing_agreed_may_be_no_answer() -> None:
     assert "never agreed" in str(response)
     assert response.metadata is not None
     assert response.metadata["agreed"] is False
+
+
+@pytest.mark.skipif(not model_file().is_file(), reason="no bundled model: run `rag models pull`")
+def test_the_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    example = Path(__file__).resolve().parents[4] / "examples" / "llama_index_sift.py"
+    runpy.run_path(str(example), run_name="__main__")
+    printed = capsys.readouterr().out
+    for mode in ("extractive: ", "sift: "):
+        assert f"{mode}The battery lasts about two days. [1]\n  agreed: True" in printed
+    assert "fact: The battery lasts about two days. [('ana', 23, 56)]" in printed
