@@ -26,6 +26,7 @@ __all__ = [
     "DocumentRecord",
     "Header",
     "QuestionRecord",
+    "RoundRecord",
     "Run",
     "StageRecord",
     "identity",
@@ -121,11 +122,22 @@ class Citing:
 
 
 @dataclass(frozen=True, slots=True)
+class RoundRecord:
+    """One stage of SIFT: the answer from its sticker alone, and from sticker and context."""
+
+    stage: str
+    from_sticker: str
+    from_both: str
+    agreed: bool
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
 class QuestionRecord:
     """A question and all that became of it.
 
     `failed` says why no answer could be written, or ""; `agreed` whether two ways led to it (SIFT),
-    None where nobody looked.
+    None where nobody looked; `rounds` are the stages in which that was looked for.
     """
 
     question: Question
@@ -136,6 +148,7 @@ class QuestionRecord:
     dropped_citations: int = 0
     failed: str = ""
     agreed: bool | None = None
+    rounds: tuple[RoundRecord, ...] = ()
 
     def stage(self, name: str) -> StageRecord:
         """What a stage let through; nothing, where the question never came so far."""

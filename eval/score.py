@@ -89,6 +89,8 @@ class RunScores:
         cost: quantity to its summary over all questions.
         by_corpus: corpus to its stages, as in `stages`.
         degraded: stage name to how many questions went on without it.
+        rounds: stage of SIFT to `agreed`, and to token_f1 and exact_match `_from_sticker` and
+            `_from_both`; of the questions that came so far and have a right answer.
     """
 
     n: int
@@ -101,6 +103,7 @@ class RunScores:
     cost: dict[str, Cost]
     by_corpus: dict[str, dict[str, Scores]]
     degraded: dict[str, int]
+    rounds: dict[str, Scores] = field(default_factory=dict)
 
 
 def score_retrieval(
@@ -180,6 +183,7 @@ def score_run(
             for name in run.stages
             if any(each.stage(name).degraded for each in run.questions)
         },
+        rounds=_rounds(run.questions),
     )
 
 
@@ -253,6 +257,29 @@ def _grounding(asked: Sequence[QuestionRecord], texts: Texts | None) -> Scores:
     return _scores([each.question.id for each in answered], figures)
 
 
+def _rounds(records: Sequence[QuestionRecord]) -> dict[str, Scores]:
+    stages = dict.fromkeys(each.stage for record in records for each in record.rounds)
+    scores: dict[str, Scores] = {}
+    for stage in stages:
+        reached = [
+            (record.question, each)
+            for record in records
+            if record.question.answers
+            for each in record.rounds
+            if each.stage == stage
+        ]
+        figures = {"agreed": [float(each.agreed) for _, each in reached]}
+        for name, score in (("token_f1", token_f1), ("exact_match", exact_match)):
+            for source in ("from_sticker", "from_both"):
+                figures[f"{name}_{source}"] = [
+                    score(unmarked(getattr(each, source)), question.answers)
+                    for question, each in reached
+                ]
+        if reached:
+            scores[stage] = _scores([question.id for question, _ in reached], figures)
+    return scores
+
+
 def _sources(record: QuestionRecord, texts: Texts) -> list[str]:
     """What the writer of an answer had before it: the question and the last spans let through."""
     spans: Sequence[Located] = ()
@@ -268,6 +295,7 @@ def _cost(records: Sequence[QuestionRecord]) -> dict[str, Cost]:
         "seconds": cost([sum(stage.seconds for stage in each.stages) for each in records]),
         "llm_calls": cost([sum(stage.llm_calls for stage in each.stages) for each in records]),
         "llm_tokens": cost([sum(stage.llm_tokens for stage in each.stages) for each in records]),
+        "llm_cached": cost([sum(stage.llm_cached for stage in each.stages) for each in records]),
     }
 
 

@@ -31,6 +31,7 @@ def summarize(run: Run, scores: RunScores) -> dict[str, Any]:
         "ranking": _estimates(scores.ranking),
         "answer": _estimates(scores.answer),
         "grounding": _estimates(scores.grounding),
+        "rounds": {stage: _estimates(each) for stage, each in scores.rounds.items()},
         "cost": {name: asdict(each) for name, each in scores.cost.items()},
         "by_corpus": {
             corpus: [

@@ -23,7 +23,7 @@ from connectors.registry import open_source
 from eval.datasets import Question, read_questions
 from eval.located import Located
 from eval.metrics.overlap import overlap
-from eval.runs import Citing, DocumentRecord, Header, QuestionRecord, Run, StageRecord
+from eval.runs import Citing, DocumentRecord, Header, QuestionRecord, RoundRecord, Run, StageRecord
 from eval.split import Side, split_questions
 from pipelines import ingest
 from pipelines.query import open_engine
@@ -365,6 +365,10 @@ def _recorded(question: Question, seen: dict[str, Context], answer: Answer) -> Q
         citations,
         answer.dropped_citations,
         agreed=answer.grounding.agreed if answer.grounding else None,
+        rounds=tuple(
+            RoundRecord(each.stage, each.from_sticker, each.from_both, each.agreed, each.rule)
+            for each in (answer.grounding.rounds if answer.grounding else ())
+        ),
     )
 
 

@@ -45,12 +45,16 @@ def print_run(console: Console, run: Run, scores: RunScores, path: Path) -> None
     ):
         if group.ids:
             console.print(f"{title:9} {_line(group)}  (n={len(group.ids)})")
+    for stage, group in scores.rounds.items():
+        console.print(f"{stage:9} {_line(group)}  (n={len(group.ids)})")
     seconds = scores.cost["seconds"]
+    cached = scores.cost["llm_cached"].total
+    remembered = f", {cached:,.0f} of them remembered" if cached else ""
     console.print(
         f"cost      {seconds.median * 1000:,.0f} ms a question at the median, "
         f"{seconds.p95 * 1000:,.0f} at the 95th percentile; "
         f"{scores.cost['llm_calls'].total:.0f} LLM calls, "
-        f"{scores.cost['llm_tokens'].total:,.0f} LLM tokens in all"
+        f"{scores.cost['llm_tokens'].total:,.0f} LLM tokens in all{remembered}"
     )
     if scores.abstained:
         console.print(f"{scores.abstained} questions got no answer for want of evidence")

@@ -8,7 +8,7 @@ import pytest
 from eval.datasets import Question
 from eval.located import Located
 from eval.metrics.overlap import ChunkMap
-from eval.runs import Header, QuestionRecord, Run, StageRecord
+from eval.runs import Header, QuestionRecord, RoundRecord, Run, StageRecord
 from eval.score import METRICS, RunScores, Scores, score_retrieval, score_run
 from eval.units import TokenRuler
 from rag.tokens import TokenCounter
@@ -274,3 +274,31 @@ def test_a_question_whose_generator_failed_counts_with_what_came_before(worked: 
     near(found.stages["verify"].means, recall=0)
     assert column(found.answer, "contained") == [0, 0]
     assert found.grounding.ids == ("q2",)
+
+
+# --- grounding, stage by stage -----------------------------------------------------------------
+
+
+def test_each_stage_of_grounding_is_scored_alone() -> None:
+    def asked(number: int, *rounds: RoundRecord, right: str = "12 May") -> QuestionRecord:
+        answers = (right,) if right else ()
+        question = Question(str(number), "When?", (Located("a", 0, 5),), answers=answers)
+        return QuestionRecord(question, (), "12 May", rounds=rounds)
+
+    first = RoundRecord("sticker", "12 May [S1]", "13 May", agreed=False, rule="date")
+    second = RoundRecord("forward", "12 May", "12 May.", agreed=True, rule="date")
+    wrong = RoundRecord("sticker", "June", "June", agreed=True, rule="span")
+    run = Run(
+        Header("x", "characters"),
+        (),
+        (asked(1, first, second), asked(2, wrong), asked(3, wrong, right="")),
+    )
+    rounds = score_run(run).rounds
+    assert list(rounds) == ["sticker", "forward"]
+    assert rounds["sticker"].ids == ("1", "2")  # nobody knows what is right for the third
+    near(
+        rounds["sticker"].means, agreed=0.5, exact_match_from_sticker=0.5, exact_match_from_both=0,
+        token_f1_from_sticker=0.5, token_f1_from_both=0.25,
+    )  # fmt: skip
+    near(rounds["forward"].means, agreed=1, exact_match_from_sticker=1, exact_match_from_both=1)
+    assert score_run(Run(Header("x", "characters"), (), (asked(1),))).rounds == {}
