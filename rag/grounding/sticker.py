@@ -7,6 +7,8 @@ each fact has evidence, a stretch of the kept context that was found by code.
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json
 
@@ -80,15 +82,28 @@ def read_sticker(text: str, *, few_shot: bool) -> Written | None:
         sentences = [" ".join(span.text_in(text).split()) for span in sentence_spans(text)]
         facts = tuple(_Statement(text=each) for each in sentences if any(map(str.isalnum, each)))
         return Written(facts=facts) if facts else None
-    start = text.find("{")
-    end = text.rfind("}") + 1
-    for stop in (end, len(text)):
-        try:
-            value = from_json(text[start:stop], allow_partial=stop == len(text))
-            return Written.model_validate(value)
-        except (ValueError, ValidationError):
-            continue
-    return None
+    begun = text[max(text.find("{"), 0) :]
+    try:
+        value = from_json(begun[: begun.rfind("}") + 1])
+    except ValueError:
+        value = _cut_off(begun)
+    try:
+        return Written.model_validate(value)
+    except ValidationError:
+        return None
+
+
+def _cut_off(begun: str) -> Any:
+    """What JSON holds that ends before its end, without the fact that it ends in."""
+    try:
+        value = from_json(begun, allow_partial=True)
+    except ValueError:
+        return None
+    match value:
+        case {"facts": [*whole, dict(last)]} if "text" not in last:
+            return {**value, "facts": whole}
+        case _:
+            return value
 
 
 def ground(written: Written, question: str, context: Context, *, paper: bool = False) -> Sticker:
