@@ -100,8 +100,11 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Callable[...
         def invoke(**arguments: Any) -> None:
             options = {option: arguments.pop(option) for option in _COMMON}
             run = _prepare(**options)
-            with redirect_stdout(sys.stderr):
-                function(run, **arguments)
+            try:
+                with redirect_stdout(sys.stderr):
+                    function(run, **arguments)
+            except KeyboardInterrupt:  # of which Typer would make an exit without a word
+                raise typer.Abort from None
             if run.as_json:
                 sys.stdout.write(json.dumps(run.result, ensure_ascii=False) + "\n")
             if run.exit_code:
