@@ -41,13 +41,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def heard() -> None:
+    """A suite that was started in the background ignores interrupts, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def on_terminal(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], Any]]:
     """The command with a terminal for all three streams, and how to read until it shows a text."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [RAG, *arguments], cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs,
-        start_new_session=True,
+        start_new_session=True, preexec_fn=heard,
     )  # fmt: skip
     os.close(theirs)
     shown = bytearray()
