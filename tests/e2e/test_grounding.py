@@ -106,15 +106,16 @@ def test_whatever_the_model_writes_there_is_an_answer_and_its_account(
     assert all(step.llm_tokens for step in found.steps if step.llm_calls)
 
 
-def test_the_server_says_what_it_remembered_of_the_shared_context(writer: Writer) -> None:
+def test_the_server_says_what_it_remembered_of_the_shared_context(
+    writer: Writer, counter: TokenCounter
+) -> None:
     long = " ".join(f"Berth {number} was empty in May, and dry." for number in range(40))
     given = context(long, *TEXTS)
     found = sift(writer, mode="sift", paper=True).generate(QUESTION, given)
     calls = sum(step.llm_calls for step in found.steps)
-    naive = sum(step.llm_tokens for step in found.steps)
     cached = sum(step.llm_cached for step in found.steps)
     assert calls >= 3
-    assert naive - cached <= naive / 2
+    assert cached >= counter.count(long)  # how often depends on which slot takes which call
 
 
 def test_several_samples_are_drawn_side_by_side(writer: Writer) -> None:
