@@ -156,8 +156,13 @@ class SummariseClusters:
         write: bool,
     ) -> _Told:
         """One cluster: quoted where its distinct sentences fit, else summarised and traced."""
-        # In the order of the documents, not of this question: the next one finds it remembered.
-        places = [(context.passages[unit.passage].chunk.doc_id, unit.span) for unit in found.units]
+        # In the order of the documents' names, not of this question: the next one finds it
+        # remembered. (Their ids depend on the folder they lie in.)
+        chunks = [context.passages[unit.passage].chunk for unit in found.units]
+        places = [
+            (chunk.name, chunk.doc_id, unit.span)
+            for chunk, unit in zip(chunks, found.units, strict=True)
+        ]
         members = np.array(sorted(members.tolist(), key=places.__getitem__), dtype=np.int64)
         distinct = self._distinct(found, members)
         if not write or found.tokens[distinct].sum() <= budget:
