@@ -12,10 +12,12 @@ from rag.settings.tree import (
     LexicalSettings,
     ModelsSettings,
     PruningSettings,
+    QuestionKind,
     RetrievalSettings,
     SelectionSettings,
     Settings,
     StoreSettings,
+    SynthesisSettings,
 )
 
 __all__ = [
@@ -31,9 +33,11 @@ __all__ = [
     "LoadedSettings",
     "ModelsSettings",
     "PruningSettings",
+    "QuestionKind",
     "RetrievalSettings",
     "SelectionSettings",
     "Settings",
     "StoreSettings",
+    "SynthesisSettings",
     "load_settings",
 ]

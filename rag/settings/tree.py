@@ -22,14 +22,22 @@ __all__ = [
     "LexicalSettings",
     "ModelsSettings",
     "PruningSettings",
+    "QuestionKind",
     "RetrievalSettings",
     "SelectionSettings",
     "Settings",
     "StoreSettings",
+    "SynthesisSettings",
 ]
 
 SECRET_OPTION = re.compile(r"(?i)(?:^|_)(?:key|token|secret|password)$")
 """Names of free options (`embedding.options`) whose values are never shown nor digested."""
+
+
+QuestionKind = Literal[
+    "numeric", "comparison", "definition", "procedure", "attribution", "explanation"
+]
+"""What a question asks for."""
 
 
 class _Group(BaseModel):
@@ -234,6 +242,38 @@ class GroundingSettings(_Group):
     temperature: float = Field(0.6, gt=0, le=2, description="of those, where there are several")
 
 
+class SynthesisSettings(_Group):
+    """How questions are made out of documents (`rag synth`)."""
+
+    personas: tuple[str, ...] = Field(
+        (
+            "a new colleague who must find their way into the subject",
+            "an expert who checks one detail",
+            "a manager who has a decision to make",
+        ),
+        description="who asks; a language model is told one of them a question",
+    )
+    kinds: tuple[QuestionKind, ...] = Field(
+        ("numeric", "comparison", "definition", "procedure", "attribution", "explanation"),
+        min_length=1,
+        description="what is asked for; each gets the same share of the questions",
+    )
+    window: int = Field(
+        4_000, ge=400, description="characters of a document that a question is made from"
+    )
+    max_references: int = Field(5, ge=1, le=5, description="excerpts a question may have")
+    min_similarity: float = Field(
+        0.3, ge=-1, le=1, description="cosine of the question and each excerpt, at least"
+    )
+    max_likeness: float = Field(
+        0.9, ge=0, le=1, description="cosine of two questions, at most; above it one is dropped"
+    )
+    max_leakage: float = Field(
+        0.8, ge=0, le=1, description="share of an excerpt's words that the question may repeat"
+    )
+    concurrency: int = Field(1, ge=1, le=64, description="questions a server writes at a time")
+
+
 class IngestSettings(_Group):
     """How a run of ingest behaves."""
 
@@ -271,6 +311,7 @@ class Settings(BaseSettings):
     pruning: PruningSettings = PruningSettings()
     generation: GenerationSettings = GenerationSettings()
     grounding: GroundingSettings = GroundingSettings()
+    synthesis: SynthesisSettings = SynthesisSettings()
     ingest: IngestSettings = IngestSettings()
     models: ModelsSettings = ModelsSettings()
 
