@@ -271,7 +271,6 @@ class SynthesisSettings(_Group):
     max_leakage: float = Field(
         0.8, ge=0, le=1, description="share of an excerpt's words that the question may repeat"
     )
-    concurrency: int = Field(1, ge=1, le=64, description="questions a server writes at a time")
 
 
 class IngestSettings(_Group):
