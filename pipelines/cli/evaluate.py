@@ -10,9 +10,9 @@ import typer
 
 from pipelines.cli.evaluate_tables import (
     print_differences,
+    print_fitted,
     print_run,
     print_scores,
-    print_tuned,
 )
 from pipelines.cli.run import Run, command
 from rag.errors import UsageError
@@ -208,7 +208,7 @@ def _score_files(
 
 
 @command(app)
-def tune(
+def fit(
     run: Run,
     questions: Annotated[Path, typer.Option("--questions", metavar="FILE", help="Question lines.")],
     corpora: Corpora = None,
@@ -223,21 +223,21 @@ def tune(
     from eval.files import require_writable
     from pipelines.cli.progress import show_progress
     from pipelines.evaluate import Watch, prepare
-    from pipelines.train.tune import tune_scorer
+    from pipelines.train.fit import fit_scorer
 
     require_writable(out)
     plan = prepare(run.settings, questions, corpora or questions.parent / "corpora", tuning=True)
     with show_progress(run.err, run.quiet, "documents") as documents:
-        tuned = tune_scorer(plan, out, Watch(documents))
+        fitted = fit_scorer(plan, out, Watch(documents))
     payload = {
         "scorer": str(out),
-        "questions": {"tune": tuned.learned, "test": tuned.tested},
-        "iou": {"before": tuned.iou[0], "after": tuned.iou[1]},
-        "recall": {"before": tuned.recall[0], "after": tuned.recall[1]},
-        "iou_gain": {"low": tuned.gain.low, "high": tuned.gain.high},
+        "questions": {"tune": fitted.learned, "test": fitted.tested},
+        "iou": {"before": fitted.iou[0], "after": fitted.iou[1]},
+        "recall": {"before": fitted.recall[0], "after": fitted.recall[1]},
+        "iou_gain": {"low": fitted.gain.low, "high": fitted.gain.high},
     }
 
-    run.show(payload, lambda console: print_tuned(console, tuned, out))
+    run.show(payload, lambda console: print_fitted(console, fitted, out))
 
 
 @command(app)

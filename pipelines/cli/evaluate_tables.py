@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from eval.runs import Run
     from eval.score import RunScores, Scores
     from eval.stats import Interval
-    from pipelines.train.tune import Tuned
+    from pipelines.train.fit import Fitted
 
-__all__ = ["print_differences", "print_run", "print_scores", "print_tuned"]
+__all__ = ["print_differences", "print_fitted", "print_run", "print_scores"]
 
 _TITLES = {
     "iou": "IoU",
@@ -176,12 +176,12 @@ def _figure(name: str, value: float, *, sign: bool = False) -> str:
     return f"{value:{plus},.0f}" if name == "tokens" else f"{value * 1000:{plus},.1f} ms"
 
 
-def print_tuned(console: Console, tuned: Tuned, path: Path) -> None:
-    """What tuning the scorer came to."""
-    console.print(f"learned from {tuned.learned} questions, tried on {tuned.tested} others")
-    for name, (before, after) in (("IoU", tuned.iou), ("recall", tuned.recall)):
+def print_fitted(console: Console, fitted: Fitted, path: Path) -> None:
+    """What fitting the scorer came to."""
+    console.print(f"learned from {fitted.learned} questions, tried on {fitted.tested} others")
+    for name, (before, after) in (("IoU", fitted.iou), ("recall", fitted.recall)):
         console.print(f"{name:<8}{before:.1%} -> {after:.1%}")
-    verdict = "real" if tuned.gain.excludes_zero else "not told from nought"
-    low, high = tuned.gain
+    verdict = "real" if fitted.gain.excludes_zero else "not told from nought"
+    low, high = fitted.gain
     console.print(f"the difference in IoU is {verdict} ({low:+.1%} to {high:+.1%})")
     console.print(f"wrote {path}: use it with --set selection.scorer={path}")

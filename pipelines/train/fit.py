@@ -1,4 +1,4 @@
-"""Tune: fit the scorer of sentences to somebody's own questions, and say whether that helps."""
+"""Fit the scorer of sentences to somebody's own questions, and say whether that helps."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from rag.index import Index
 from rag.settings import Settings
 from rag.types import Context
 
-__all__ = ["Tuned", "tune_scorer"]
+__all__ = ["Fitted", "fit_scorer"]
 
 _FEWEST = 5
 """Tuning questions with evidence among what was found; fewer teach nothing."""
 
 
 @dataclass(frozen=True, slots=True)
-class Tuned:
-    """What tuning came to, on the testing side: means of IoU and recall, before and after.
+class Fitted:
+    """What fitting came to, on the testing side: means of IoU and recall, before and after.
 
     `gain` is the paired difference in IoU with its 95 % bootstrap interval.
     """
@@ -45,7 +45,7 @@ class Tuned:
     gain: Interval
 
 
-def tune_scorer(plan: Plan, out: Path, watch: Watch | None = None) -> Tuned:
+def fit_scorer(plan: Plan, out: Path, watch: Watch | None = None) -> Fitted:
     """Fit a scorer to the plan's tuning questions, write it, and compare it on the others.
 
     With `selection.reader` it is a scorer on top of the joint reader.
@@ -80,7 +80,7 @@ def tune_scorer(plan: Plan, out: Path, watch: Watch | None = None) -> Tuned:
         )
     gain = bootstrap((after - before)[:, :1])[0]
     iou, recall = zip(before.mean(axis=0).tolist(), after.mean(axis=0).tolist(), strict=True)
-    return Tuned(taught, len(asked), iou, recall, gain)
+    return Fitted(taught, len(asked), iou, recall, gain)
 
 
 def _figures(

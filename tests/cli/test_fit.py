@@ -1,4 +1,4 @@
-"""`rag eval tune`: a scorer fitted to one side of the questions, and tried on the other."""
+"""`rag eval fit`: a scorer fitted to one side of the questions, and tried on the other."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ QUESTIONS = DEMO / "questions.jsonl"
 CORPORA = ("--corpora", str(DEMO / "documents"))
 
 
-def test_a_tuned_scorer_learned_from_one_side_and_serves_queries(rag, tmp_path: Path) -> None:
+def test_a_fitted_scorer_learned_from_one_side_and_serves_queries(rag, tmp_path: Path) -> None:
     env = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
-    ran = rag("eval", "tune", "--questions", str(QUESTIONS), *CORPORA, "--json", env=env)
+    ran = rag("eval", "fit", "--questions", str(QUESTIONS), *CORPORA, "--json", env=env)
     assert ran.code == 0, ran.stderr
     assert set(ran.json) == {"scorer", "questions", "iou", "recall", "iou_gain"}
     asked = read_questions(QUESTIONS)
@@ -31,14 +31,14 @@ def test_a_tuned_scorer_learned_from_one_side_and_serves_queries(rag, tmp_path: 
     again = rag("eval", "run", "--questions", str(QUESTIONS), *CORPORA, *chosen, env=env)
     assert again.code == 0, again.stderr
     (select,) = (each for each in again.json["stages"] if each["stage"] == "select")
-    assert abs(select["iou"] - after) < 1e-9  # what tuning said is what a run then measures
+    assert abs(select["iou"] - after) < 1e-9  # what fitting said is what a run then measures
 
 
 def test_too_few_questions_are_a_usage_error(rag, tmp_path: Path) -> None:
     few = tmp_path / "few.jsonl"
     few.write_text("\n".join(QUESTIONS.read_text(encoding="utf-8").splitlines()[:6]), "utf-8")
     env = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
-    ran = rag("eval", "tune", "--questions", str(few), *CORPORA, "--json", env=env)
+    ran = rag("eval", "fit", "--questions", str(few), *CORPORA, "--json", env=env)
     assert (ran.code, ran.error["code"]) == (2, "usage")
 
 
