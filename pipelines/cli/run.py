@@ -22,7 +22,7 @@ import typer
 from rich.console import Console
 
 from rag.errors import UsageError
-from rag.settings import LoadedSettings, Settings, load_settings
+from rag.settings import LoadedSettings, Settings, load_settings, profile_names
 
 __all__ = ["Run", "command"]
 
@@ -31,8 +31,12 @@ _COMMON: dict[str, Any] = {
         Path | None, typer.Option("--config", "-c", help="Settings file (default: rag.toml).")
     ],
     "profile": Annotated[
-        Path | None,
-        typer.Option("--profile", metavar="FILE", help="Settings of a domain, under all others."),
+        str | None,
+        typer.Option(
+            "--profile",
+            metavar="NAME|FILE",
+            help=f"Settings of a domain, under all others: {', '.join(profile_names())} or a file.",
+        ),
     ],
     "overrides": Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one setting.")
@@ -124,7 +128,7 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Callable[...
 def _prepare(
     *,
     config: Path | None,
-    profile: Path | None,
+    profile: str | None,
     overrides: list[str] | None,
     where: Path | None,
     as_json: bool,

@@ -64,6 +64,7 @@ class LlmGenerator:
         holds_schema: the engine takes an OpenAI `response_format` and keeps to it; one that
             refuses it is asked without.
         concurrency: calls that may be under way at a time, where several are asked for.
+        advice: ends the orders of every chat prompt; worked examples are completed without it.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class LlmGenerator:
         holds_schema: bool = False,
         reading_speed: float = 0.0,
         concurrency: int = 1,
+        advice: str = "",
     ) -> None:
         self._llm = llm
         self._counter = counter
@@ -85,6 +87,7 @@ class LlmGenerator:
         self._given_speed = reading_speed
         self._measured_speed = 0.0
         self._concurrency = concurrency
+        self._advice = advice.strip()
 
     @property
     def name(self) -> str:
@@ -94,7 +97,8 @@ class LlmGenerator:
     @property
     def signature(self) -> str:
         """The model, and how it is asked to summarise."""
-        style = "few-shot" if self.few_shot else "chat"
+        advised = f" ({self._advice})" if self._advice else ""
+        style = "few-shot" if self.few_shot else f"chat{advised}"
         temperature = getattr(self._llm, "temperature", None)
         return f"{self.name}, {style}, {self._max_tokens} tokens, temperature {temperature}"
 
@@ -170,11 +174,14 @@ class LlmGenerator:
         return self._fitted(prompt, len(context.passages), "passages")
 
     def _fitted(self, prompt_with: Callable[[int], Prompt], parts: int, what: str) -> _Request:
-        """The prompt with as many of the parts as fit."""
+        """The prompt with as many of the parts as fit, and with the advice."""
         room = (self._llm.metadata.context_window - self._max_tokens) / _TOKENS_PER_TOKEN
 
+        def prompt(kept: int) -> Prompt:
+            return self._advised(prompt_with(kept))
+
         def fits(kept: int) -> bool:
-            return self._counter.fits("".join(prompt_with(kept)), int(room))
+            return self._counter.fits("".join(prompt(kept)), int(room))
 
         kept = bisect_left(range(1, parts + 1), True, key=lambda kept: not fits(kept))
         if not kept and (parts or not fits(0)):
@@ -184,7 +191,13 @@ class LlmGenerator:
                 hint="ask shorter, set selection.budget, or raise generation.context_window",
             )
         left_out = f"{parts - kept} {what} did not fit the model's window" * (kept < parts)
-        return _Request(prompt_with(kept), left_out)
+        return _Request(prompt(kept), left_out)
+
+    def _advised(self, prompt: Prompt) -> Prompt:
+        """Advice comes after the orders: prompts that began alike still do."""
+        if not (prompt.orders and self._advice):
+            return prompt
+        return prompt._replace(orders=f"{prompt.orders} {self._advice}")
 
     def _ask(
         self, request: _Request, options: dict[str, Any], watch: Watch | None = None

@@ -68,4 +68,5 @@ def load_generator(
         holds_schema=served,
         concurrency=settings.concurrency if served else 1,
         reading_speed=settings.reading_speed,
+        advice=settings.advice,
     )

@@ -1,5 +1,6 @@
 """Every setting, its default, and where its value came from."""
 
+from rag.settings.profile import profile_file, profile_names
 from rag.settings.sources import FOREIGN_ENV, LoadedSettings, load_settings
 from rag.settings.tree import (
     SECRET_OPTION,
@@ -40,4 +41,6 @@ __all__ = [
     "StoreSettings",
     "SynthesisSettings",
     "load_settings",
+    "profile_file",
+    "profile_names",
 ]

@@ -2,6 +2,7 @@
 
 Order: command line > environment (`RAG_STORE__URL`) > `.env` > `/run/secrets` > `rag.toml` >
 other tools' variables (`QDRANT_URL`) > a profile > defaults. An unknown key anywhere is an error.
+Which profile, is a setting itself, `profile`; `--profile` wins over all who set it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource, SettingsError
 
 from rag.errors import ConfigError
+from rag.settings.profile import profile_file, profile_names
 from rag.settings.tree import Settings
 
 __all__ = ["FOREIGN_ENV", "LoadedSettings", "load_settings"]
@@ -43,21 +45,24 @@ class LoadedSettings(BaseModel):
 def load_settings(
     file: Path | None = None,
     overrides: Mapping[str, Any] | None = None,
-    profile: Path | None = None,
+    profile: str | Path | None = None,
 ) -> LoadedSettings:
     """Read every source there is.
 
     Args:
         file: a TOML file; by default `rag.toml` where there is one.
         overrides: dotted keys to values, from the command line; strings are read as TOML values.
-        profile: a TOML file with what suits a domain: all other sources but defaults win over it.
+        profile: what suits a domain, the name of a packaged profile or a TOML file: all other
+            sources but defaults win over it. By default what the sources set as `profile`; "" for
+            none. A `Path` is never taken for a name.
 
     Raises:
         ConfigError: a file is missing or malformed, a key is unknown, a value is invalid.
     """
     tree: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    for origin, values in _sources(file, overrides or {}, profile):
+    layers = list(_sources(file, overrides or {}, profile))
+    for origin, values in [*_profile_layer(layers), *layers]:
         for key, value in _leaves(values):
             origins[key] = origin(key) if callable(origin) else origin
             _put(tree, key, value, origins)
@@ -73,12 +78,25 @@ def load_settings(
     return LoadedSettings(settings=settings, origins=origins)
 
 
+def _profile_layer(layers: Iterable[tuple[Any, Any]]) -> Iterable[tuple[Any, Any]]:
+    """What the profile holds that the strongest source names, if any does."""
+    named = [(origin, values["profile"]) for origin, values in layers if "profile" in values]
+    origin, profile = named[-1] if named else ("", "")
+    if not profile or not isinstance(profile, str):  # the validation complains of it
+        return
+    who = origin("profile") if callable(origin) else origin
+    values = _read_toml(profile_file(profile, who))
+    if "profile" in values:
+        raise ConfigError(
+            f"profile {profile} names a profile itself", hint="take that line out of the file"
+        )
+    yield f"profile {profile}", values
+
+
 def _sources(
-    file: Path | None, overrides: Mapping[str, Any], profile: Path | None
+    file: Path | None, overrides: Mapping[str, Any], profile: str | Path | None
 ) -> Iterable[tuple[Any, Any]]:
     """Weakest first: a later value replaces an earlier one."""
-    if profile is not None:
-        yield f"profile {profile}", _read_toml(profile, "check the path after --profile")
     foreign: dict[str, Any] = {}
     for variable, key in FOREIGN_ENV.items():
         if value := os.environ.get(variable):
@@ -100,19 +118,26 @@ def _sources(
     given: dict[str, Any] = {}
     for key, value in overrides.items():
         _put(given, key, _toml_value(key, value))
+    if profile is not None:
+        given["profile"] = _as_path(profile) if isinstance(profile, Path) else profile
     yield "command line", given
+
+
+def _as_path(path: Path) -> str:
+    """A path that nobody takes for a name."""
+    return f"./{path}" if str(path) in profile_names() else str(path)
 
 
 def _is_foreign(origin: str) -> bool:
     return origin.removeprefix("environment ") in FOREIGN_ENV
 
 
-def _read_toml(path: Path, hint: str = "check the path after -c") -> dict[str, Any]:
+def _read_toml(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as stream:
             return tomllib.load(stream)
     except FileNotFoundError:
-        raise ConfigError(f"no settings file {path}", hint=hint) from None
+        raise ConfigError(f"no settings file {path}", hint="check the path after -c") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"cannot read {path}: {error}", hint="mend the file") from None
 

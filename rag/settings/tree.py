@@ -206,6 +206,11 @@ class GenerationSettings(_Group):
     concurrency: int = Field(4, ge=1, le=256, description="requests to a server at a time")
     retries: int = Field(3, ge=0, le=20, description="of a request that a server did not answer")
     requests_per_minute: float = Field(0.0, ge=0, description="to a server; 0: no limit")
+    advice: str = Field(
+        "",
+        description="what a model is told besides, of the domain: one or two sentences; one that "
+        "completes examples (bundled, a base model) is not told",
+    )
     reading_speed: float = Field(
         0.0, ge=0, description="prompt tokens a second, to tell whether pruning pays; 0: measured"
     )
@@ -299,6 +304,9 @@ class Settings(BaseSettings):
         env_prefix="RAG_", env_nested_delimiter="__", extra="forbid", frozen=True
     )
 
+    profile: str = Field(
+        "", description="a domain's settings, below all others: name of a packaged one, or file"
+    )
     offline: bool = Field(True, description="never ask a model hub for anything")
     store: StoreSettings = StoreSettings()
     chunking: ChunkingSettings = ChunkingSettings()
@@ -328,8 +336,10 @@ class Settings(BaseSettings):
 
     @property
     def hash(self) -> str:
-        """A digest of every value but secrets; reports carry it."""
-        return digest(self.public())[:12]
+        """A digest of every value but secrets and the profile's name; reports carry it."""
+        values = self.public()
+        del values["profile"]  # its values count; where they came from does not
+        return digest(values)[:12]
 
     def public(self) -> dict[str, Any]:
         """Every value but secrets, as JSON."""
