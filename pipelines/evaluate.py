@@ -6,7 +6,6 @@ Scoring is not done here: `eval` reads the recorded run, whenever and as often a
 from __future__ import annotations
 
 import logging
-import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,8 +16,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
-from platformdirs import user_cache_path
-
 from connectors.registry import open_source
 from eval.datasets import Question, read_questions
 from eval.located import Located
@@ -27,10 +24,11 @@ from eval.runs import Citing, DocumentRecord, Header, QuestionRecord, RoundRecor
 from eval.split import Side, split_questions
 from pipelines import ingest
 from pipelines.query import open_engine
+from pipelines.scratch import in_scratch, open_scratch
 from rag.engine import QueryEngine, merging_stages, selection_stage
-from rag.errors import ConfigError, DocumentError, IndexMismatch, ModelError
+from rag.errors import ConfigError, DocumentError, ModelError
 from rag.ids import digest
-from rag.index import Index, open_index
+from rag.index import Index
 from rag.settings import ModelsSettings, Settings, StoreSettings
 from rag.tokens import TokenCounter
 from rag.types import Answer, Context, Document
@@ -40,7 +38,6 @@ __all__ = [
     "Plan",
     "Watch",
     "located",
-    "open_scratch",
     "prepare",
     "read_corpus",
     "record_run",
@@ -177,9 +174,8 @@ def prepare(
         sources={"questions": str(questions.resolve()), "corpora": str(corpora.resolve())},
         settings=plain.public(),
     )
-    scratch = StoreSettings(path=_scratch(plain, corpora))
     return Plan(
-        settings.model_copy(update={"store": scratch}),
+        in_scratch(settings, corpora),
         documents,
         tuple(chosen),
         tuple(_sampled(tune, sample)),
@@ -239,22 +235,6 @@ def _plain(settings: Settings) -> Settings:
     return settings.model_copy(
         update={"store": StoreSettings(), "models": ModelsSettings(), "offline": True}
     )
-
-
-def open_scratch(settings: Settings) -> Index:
-    """The scratch index; built by another version or on another device it is made anew."""
-    try:
-        return open_index(settings, create=True)
-    except IndexMismatch:
-        shutil.rmtree(settings.store.path)
-        return open_index(settings, create=True)
-
-
-def _scratch(settings: Settings, corpora: Path) -> Path:
-    """The folder of the scratch index of a corpus and of all that an index depends on."""
-    built_with = settings.model_dump(mode="json", include={"chunking", "embedding", "lexical"})
-    name = digest([str(corpora.resolve()), built_with])[:16]
-    return user_cache_path("spanrag") / "eval" / name
 
 
 def _sampled(questions: list[Question], count: int | None) -> list[Question]:

@@ -13,8 +13,9 @@ from eval.datasets import Question
 from eval.files import writing_whole
 from eval.metrics.overlap import overlap
 from eval.stats import Interval, bootstrap
-from pipelines.evaluate import Plan, Watch, located, open_scratch
+from pipelines.evaluate import Plan, Watch, located
 from pipelines.ingest import ingest
+from pipelines.scratch import open_scratch
 from pipelines.train.examples import Asked
 from pipelines.train.scorer import documents_of, fit, rows_of
 from rag.engine import merging_stages, selection_stage
