@@ -1,0 +1,42 @@
+"""Scratch indexes: of a corpus that is evaluated, in the user's cache, apart from anybody's own."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+from rag.errors import IndexMismatch
+from rag.ids import digest
+from rag.index import Index, open_index
+from rag.settings import Settings, StoreSettings
+
+__all__ = ["INDEX_GROUPS", "in_scratch", "open_scratch"]
+
+INDEX_GROUPS = frozenset({"chunking", "embedding", "lexical"})
+"""The groups of settings that an index depends on."""
+
+
+def in_scratch(settings: Settings, corpora: Path) -> Settings:
+    """The settings with the store set to the scratch index of a corpus.
+
+    There is one for each corpus folder and for each value of what an index depends on.
+    """
+    built_with = settings.model_dump(mode="json", include=set(INDEX_GROUPS))
+    name = digest([str(corpora.resolve()), built_with])[:16]
+    store = StoreSettings(path=user_cache_path("spanrag") / "eval" / name)
+    return settings.model_copy(update={"store": store})
+
+
+def open_scratch(settings: Settings) -> Index:
+    """The scratch index; built by another version or on another device it is made anew.
+
+    Raises:
+        StoreError, ModelError, ConfigError: as `rag.index.open_index`.
+    """
+    try:
+        return open_index(settings, create=True)
+    except IndexMismatch:
+        shutil.rmtree(settings.store.path)
+        return open_index(settings, create=True)
