@@ -7,6 +7,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
+from rag.embedding.base import Embedder
 from rag.errors import IndexMismatch
 from rag.ids import digest
 from rag.index import Index, open_index
@@ -29,14 +30,18 @@ def in_scratch(settings: Settings, corpora: Path) -> Settings:
     return settings.model_copy(update={"store": store})
 
 
-def open_scratch(settings: Settings) -> Index:
+def open_scratch(settings: Settings, embedder: Embedder | None = None) -> Index:
     """The scratch index; built by another version or on another device it is made anew.
+
+    Args:
+        settings: of `in_scratch`.
+        embedder: the one they name, where it is loaded already.
 
     Raises:
         StoreError, ModelError, ConfigError: as `rag.index.open_index`.
     """
     try:
-        return open_index(settings, create=True)
+        return open_index(settings, create=True, embedder=embedder)
     except IndexMismatch:
         shutil.rmtree(settings.store.path)
-        return open_index(settings, create=True)
+        return open_index(settings, create=True, embedder=embedder)

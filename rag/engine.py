@@ -124,12 +124,20 @@ class QueryEngine:
             ModelError: generation failed.
         """
         question, context, ledger = gathered
-        reason = self._no_evidence(context)
+        reason = self.lacking(context)
         if reason:
             return Answer(
                 question, f"{ABSTENTION} ({reason}).", (), context, ledger, abstained=True
             )
         return self._answer(question, context, ledger, watch)
+
+    def lacking(self, context: Context) -> str:
+        """Why a context holds no answer, so that the engine abstains, or ""."""
+        if not context.passages:
+            return "nothing was retrieved"
+        if context.evidence is not None and context.evidence < self._min_evidence:
+            return f"best evidence {context.evidence:.2f} is below {self._min_evidence:.2f}"
+        return ""
 
     def _narrow(
         self, stage: Stage, question: str, context: Context, ledger: TokenLedger
@@ -160,13 +168,6 @@ class QueryEngine:
             )
         )
         return narrowed
-
-    def _no_evidence(self, context: Context) -> str:
-        if not context.passages:
-            return "nothing was retrieved"
-        if context.evidence is not None and context.evidence < self._min_evidence:
-            return f"best evidence {context.evidence:.2f} is below {self._min_evidence:.2f}"
-        return ""
 
     def _answer(
         self, question: str, context: Context, ledger: TokenLedger, watch: Watch | None

@@ -20,7 +20,7 @@ from rag.settings import ChunkingSettings, Settings
 from rag.store import Condition, Store, open_store
 from rag.types import Chunk, Document, ScoredChunk
 
-__all__ = ["EmbeddedChunks", "Index", "open_index"]
+__all__ = ["EmbeddedChunks", "Index", "largest_chunk", "open_index"]
 
 CHUNKERS = {kind.kind: kind for kind in (SentenceChunker, RecursiveChunker, TokenChunker)}
 
@@ -35,12 +35,27 @@ class EmbeddedChunks:
 
 
 class Index:
-    """What `open_index` returns. A context manager; models load when they are first needed."""
+    """What `open_index` returns. A context manager; models load when they are first needed.
 
-    def __init__(self, settings: Settings, store: Store, embedder: Embedder) -> None:
+    Args:
+        settings: of the query path, and what the index was built with.
+        store: an open store.
+        embedder: the one it was built with.
+        sentences: the same embedder with a memory, where others share it: stages look at the
+            same sentences, and often again.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        embedder: Embedder,
+        sentences: RememberingEmbedder | None = None,
+    ) -> None:
         self.settings = settings
         self.store = store
         self.embedder = embedder
+        self.sentences = sentences or RememberingEmbedder(embedder)
         self.lexical = LexicalEncoder(settings.lexical.language)
 
     @cached_property
@@ -51,14 +66,9 @@ class Index:
         return kind(self.embedder.counter, chunking.size, chunking.overlap)
 
     @cached_property
-    def sentences(self) -> RememberingEmbedder:
-        """The embedder with a memory: stages look at the same sentences, and often again."""
-        return RememberingEmbedder(self.embedder)
-
-    @cached_property
     def retriever(self) -> HybridRetriever:
         """Hybrid retrieval over this index."""
-        return HybridRetriever(self.store, self.embedder, self.lexical, self.settings.retrieval)
+        return HybridRetriever(self.store, self.sentences, self.lexical, self.settings.retrieval)
 
     def search(
         self, question: str, *, top_k: int | None = None, conditions: Sequence[Condition] = ()
@@ -93,12 +103,15 @@ class Index:
         self.close()
 
 
-def open_index(settings: Settings, *, create: bool = False) -> Index:
+def open_index(
+    settings: Settings, *, create: bool = False, embedder: Embedder | None = None
+) -> Index:
     """Open the index the settings name, built with the models the settings name.
 
     Args:
         settings: from `rag.settings.load_settings`.
         create: make a new index where there is none.
+        embedder: the one the settings name, where it is loaded already.
 
     Raises:
         IndexMissing: there is no index, and `create` is false.
@@ -107,7 +120,7 @@ def open_index(settings: Settings, *, create: bool = False) -> Index:
         IndexMismatch: it was built with other settings; the message names each difference.
         ModelError: the embedder is not there.
     """
-    embedder = load_embedder(settings.embedding, offline=settings.offline)
+    embedder = embedder or load_embedder(settings.embedding, offline=settings.offline)
     try:
         store = open_store(settings.store)
     except IndexMissing:
@@ -124,8 +137,13 @@ def open_index(settings: Settings, *, create: bool = False) -> Index:
         raise
 
 
+def largest_chunk(embedder: Embedder, header_tokens: int) -> int:
+    """Tokens of the largest chunk that the embedder reads to its end, under a header."""
+    return embedder.max_tokens - embedder.reserved_tokens - header_tokens
+
+
 def _require_window(chunking: ChunkingSettings, embedder: Embedder) -> None:
-    room = embedder.max_tokens - embedder.reserved_tokens - chunking.header_tokens
+    room = largest_chunk(embedder, chunking.header_tokens)
     if chunking.size > room:
         raise ConfigError(
             f"chunks of {chunking.size} tokens with a header of {chunking.header_tokens} do "
