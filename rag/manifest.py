@@ -58,5 +58,6 @@ class IndexManifest:
         if differing:
             raise IndexMismatch(
                 "the index was built with other settings (" + "; ".join(differing) + ")",
-                hint="use those settings, or ingest into a new index (--where DIR)",
+                hint="use those settings (if it was built with a profile: --profile NAME, or "
+                'profile = "NAME" in rag.toml), or ingest into a new index (--where DIR)',
             )

@@ -28,8 +28,9 @@ def show(run: Run) -> None:
 
     def human(console: Console) -> None:
         table = Table(box=None, pad_edge=False, header_style="bold")
-        for column in ("setting", "value", "origin"):
-            table.add_column(column, overflow="fold")
+        table.add_column("setting", no_wrap=True)
+        table.add_column("value", overflow="fold")
+        table.add_column("origin", overflow="fold", min_width=30)  # a long value leaves it room
         for key, value, origin in rows:
             table.add_row(key, str(value), origin)
         console.print(table)

@@ -88,3 +88,50 @@ def test_settings_that_hold_together_pass_the_check(rag) -> None:
 def test_a_set_without_a_value_is_a_usage_error(rag) -> None:
     ran = rag("config", "check", "--json", "--set", "chunking.size")
     assert (ran.code, ran.error["code"]) == (2, "usage")
+
+
+def test_a_profile_is_shown_with_its_origin(rag) -> None:
+    ran = rag("config", "show", "--profile", "finance", "--json")
+    settings = ran.json["settings"]
+    assert settings["profile"] == {"value": "finance", "origin": "command line"}
+    whole = {"value": True, "origin": "profile finance"}
+    assert settings["selection.whole_tables"] == whole
+    assert settings["pruning.profile"]["value"] == "finance"
+
+
+def test_a_profile_of_the_settings_file_need_not_be_repeated(rag, tmp_path: Path) -> None:
+    (tmp_path / "rag.toml").write_text('profile = "cyber"\n[pruning]\nretention = 0.6\n')
+    settings = rag("config", "show", "--json").json["settings"]
+    assert settings["profile"] == {"value": "cyber", "origin": "rag.toml"}
+    assert settings["pruning.profile"] == {"value": "cyber", "origin": "profile cyber"}
+    assert settings["pruning.retention"] == {"value": 0.6, "origin": "rag.toml"}
+    shown = rag("config", "show").stdout
+    assert "\nprofile " in shown
+    assert "profile cyber" in shown
+    other = rag("config", "show", "--json", "--profile", "finance").json["settings"]
+    assert other["pruning.profile"] == {"value": "finance", "origin": "profile finance"}
+    none = rag("config", "show", "--json", "--set", "profile=").json["settings"]
+    assert none["pruning.profile"] == {"value": "general", "origin": "default"}
+
+
+def test_a_file_may_be_called_as_a_packaged_profile(rag, tmp_path: Path) -> None:
+    (tmp_path / "finance").write_text("[chunking]\nsize = 77\n")
+    settings = rag("config", "show", "--profile", "./finance", "--json").json["settings"]
+    assert settings["chunking.size"] == {"value": 77, "origin": "profile ./finance"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "origin"),
+    [
+        (["--profile", "finanz"], {}, "command line"),
+        (["--set", "profile=finanz"], {}, "command line"),
+        ([], {"RAG_PROFILE": "finanz"}, "environment RAG_PROFILE"),
+    ],
+)
+def test_a_profile_that_does_not_exist_is_an_error_that_lists_them(
+    rag, arguments: list[str], env: dict[str, str], origin: str
+) -> None:
+    ran = rag("config", "check", "--json", *arguments, env=env)
+    assert (ran.code, ran.error["code"]) == (3, "config")
+    assert f"no profile finanz (from {origin})" in ran.error["message"]
+    assert "biomedical, cyber, finance, general" in ran.error["hint"]

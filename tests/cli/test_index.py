@@ -129,6 +129,20 @@ def test_an_index_of_other_settings_is_refused_and_both_sides_are_named(
     assert "--where" in ran.error["hint"]
 
 
+def test_what_was_ingested_with_a_profile_is_asked_with_it(rag, tmp_path: Path) -> None:
+    (tmp_path / "owl.txt").write_text("The barn owl hunts voles at dusk.\n")
+    (tmp_path / "small.toml").write_text("[chunking]\nsize = 100\n")
+    query = ("query", "What does the barn owl hunt?", "--json")
+    assert rag("ingest", "owl.txt", "--profile", "small.toml").code == 0
+    ran = rag(*query)
+    assert (ran.code, ran.error["code"]) == (3, "index_mismatch")
+    assert "--profile NAME" in ran.error["hint"]
+    assert 'profile = "NAME" in rag.toml' in ran.error["hint"]
+    assert rag(*query, "--profile", "small.toml").code == 0
+    (tmp_path / "rag.toml").write_text('profile = "small.toml"\n')
+    assert rag(*query).code == 0
+
+
 def test_without_json_an_error_is_one_line_on_stderr(rag) -> None:
     ran = rag("status")
     assert (ran.code, ran.stdout) == (5, "")

@@ -12,10 +12,12 @@ import pytest
 
 from rag.errors import ModelError
 from rag.generation import load_generator
-from rag.generation.base import Prompt, Writer
+from rag.generation.base import Generator, Prompt, Writer
+from rag.generation.prompt import INSTRUCTIONS
 from rag.grounding.prompts import write_sticker
+from rag.grounding.sift import SiftGenerator
 from rag.grounding.sticker import SCHEMA, read_sticker
-from rag.settings import GenerationSettings
+from rag.settings import GenerationSettings, GroundingSettings
 from rag.spans import Span, SpanSet
 from rag.tokens import TokenCounter
 from rag.types import Chunk, Context, Passage
@@ -112,6 +114,22 @@ def test_a_stream_is_the_whole_answer_with_the_servers_own_counts(
     asked = [request.get("stream", False) for request in proxy.requests]
     assert asked == [True, False]
     assert "stream_options" not in proxy.requests[1]
+
+
+@pytest.mark.parametrize("mode", ["off", "sift"])
+def test_a_domain_s_advice_is_told_in_every_request(
+    proxy: Any, counter: TokenCounter, mode: str
+) -> None:
+    writer = of(proxy, counter, advice="Give every figure with its unit.", max_tokens=120)
+    generator: Generator = writer
+    if mode == "sift":
+        paper = GroundingSettings(mode="sift", paper=True)  # leaves no stage out
+        generator = SiftGenerator(writer, paper, lambda _, given: given)
+    generator.generate(QUESTION, CONTEXT)
+    systems = [request["messages"][0] for request in proxy.requests]
+    said = {"role": "system", "content": f"{INSTRUCTIONS} Give every figure with its unit."}
+    assert all(system == said for system in systems)  # SIFT's prompts still begin alike
+    assert len(systems) == 1 if mode == "off" else len(systems) >= 3
 
 
 def prompts(count: int) -> list[Any]:

@@ -48,6 +48,8 @@ def test_one_difference_is_named_with_both_sides(key: str) -> None:
     others = set(CHANGES) - {key}
     assert not [other for other in others if f"{other}:" in caught.value.message]
     assert "--where" in caught.value.hint
+    assert '--profile NAME, or profile = "NAME" in rag.toml' in caught.value.hint
+    assert "\n" not in caught.value.hint
 
 
 def test_all_differences_are_named_at_once() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,8 +19,8 @@ from llama_index.core.llms import CustomLLM
 from pydantic import PrivateAttr
 
 from rag.errors import ModelError
-from rag.generation import ExtractiveGenerator
-from rag.generation.base import Summariser
+from rag.generation import ExtractiveGenerator, load_generator
+from rag.generation.base import Prompt, Summariser, Writer
 from rag.generation.llm import LlmGenerator
 from rag.generation.prompt import (
     INSTRUCTIONS,
@@ -28,6 +29,7 @@ from rag.generation.prompt import (
     complete_summary,
     render_question,
 )
+from rag.settings import GenerationSettings
 from rag.spans import Span, SpanSet
 from rag.tokens import TokenCounter
 from rag.types import Chunk, Context, Passage
@@ -224,6 +226,74 @@ def test_a_reading_speed_that_was_given_stands(counter: TokenCounter) -> None:
     generator = LlmGenerator(llm, counter, max_tokens=20, reading_speed=7.0)
     generator.generate("How deep?", context("The sea is deep."))
     assert generator.reading_speed == 7.0
+
+
+# --- advice --------------------------------------------------------------------------------
+
+ADVICE = "Give every figure with its currency."
+
+
+def test_advice_ends_the_orders_of_every_chat_prompt(counter: TokenCounter) -> None:
+    given = context("Sales rose.")
+    asked = []
+    for advice in ("", f" {ADVICE}\n"):
+        llm = ScriptedLlm()
+        generator = LlmGenerator(llm, counter, max_tokens=64, advice=advice)
+        generator.generate("Did they?", given)
+        generator.write([lambda _: Prompt("Be brief.", "Why?")] * 2, given)
+        generator.summarise(TEXTS, 30)
+        asked.append(llm.asked)
+    bare, advised = asked
+    orders = [INSTRUCTIONS, "Be brief.", "Be brief.", chat_summary(TEXTS, 30).orders]
+    assert advised == [
+        each.replace(begins, f"{begins} {ADVICE}", 1)
+        for each, begins in zip(bare, orders, strict=True)
+    ]
+
+
+def test_worked_examples_are_completed_without_advice(counter: TokenCounter) -> None:
+    asked = []
+    for advice in ("", ADVICE):
+        llm = ScriptedLlm()
+        generator = LlmGenerator(llm, counter, max_tokens=64, few_shot=True, advice=advice)
+        generator.generate("Did they?", context("Sales rose."))
+        generator.summarise(TEXTS, 30)
+        asked.append([*llm.asked, generator.signature])
+    assert asked[0] == asked[1]
+
+
+def test_room_is_kept_for_the_advice(counter: TokenCounter) -> None:
+    long = "harbour timber arrivals kidney turbine margin revenue gateway " * 20
+    given = context(*(f"{name} {long}" for name in ("first", "second", "third")))
+    left_out = []
+    for advice in ("", "Mind the currency. " * 30):
+        llm = ScriptedLlm(window=900)
+        written = LlmGenerator(llm, counter, max_tokens=100, advice=advice).generate("?", given)
+        left_out.append(written.degraded[:10])
+        assert counter.count(llm.asked[0]) <= 900 - 100
+    assert left_out == ["1 passages", "2 passages"]
+
+
+def test_what_a_model_is_told_of_the_domain_is_in_its_signature(counter: TokenCounter) -> None:
+    bare, advised, other = (
+        LlmGenerator(ScriptedLlm(), counter, max_tokens=64, advice=advice).signature
+        for advice in ("", ADVICE, "Name the dose.")
+    )
+    assert bare == "scripted, chat, 64 tokens, temperature None"
+    assert len({bare, advised, other}) == 3
+
+
+def test_a_batch_of_a_local_model_is_told_too(tiny_llama: Path, counter: TokenCounter) -> None:
+    def told(orders: str, advice: str) -> list[str]:
+        settings = GenerationSettings(
+            kind="local", model=str(tiny_llama), device="cpu", max_tokens=12, advice=advice
+        )
+        writer = load_generator(settings, counter)
+        assert isinstance(writer, Writer)
+        prompts = [lambda _, ask=ask: Prompt(orders, ask) for ask in ("Why?", "How many?")]
+        return [each.text for each in writer.write(prompts, Context())]
+
+    assert told("Be brief.", ADVICE) == told(f"Be brief. {ADVICE}", "") != told("Be brief.", "")
 
 
 # --- summaries -----------------------------------------------------------------------------
