@@ -266,7 +266,7 @@ def test_room_is_kept_for_the_advice(counter: TokenCounter) -> None:
     long = "harbour timber arrivals kidney turbine margin revenue gateway " * 20
     given = context(*(f"{name} {long}" for name in ("first", "second", "third")))
     left_out = []
-    for advice in ("", "Mind the currency. " * 30):
+    for advice in ("", "Mind the currency. " * 60):
         llm = ScriptedLlm(window=900)
         written = LlmGenerator(llm, counter, max_tokens=100, advice=advice).generate("?", given)
         left_out.append(written.degraded[:10])
