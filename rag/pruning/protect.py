@@ -67,6 +67,20 @@ _PATTERNS: Mapping[str, re.Pattern[str]] = {
         r"gliflozin|glutide|cillin|cycline|mycin|floxacin|conazole|vir|setron|triptan|oxetine|"
         r"azepam|barbital|caine|dronate|lukast|parin|platin|rubicin|taxel|thiazide|stat)\b"
     ),
+    "threat": re.compile(
+        # names with a capital and a figure (APT29, S0154, KB5005033, SMBv1), or with two humps
+        r"\b(?=[\w-]{0,40}[A-Z])(?=[\w-]{0,40}\d)[A-Za-z][\w-]{0,60}\b|"
+        r"\b[A-Z][a-z]{1,24}[A-Z]\w{0,40}\b|"
+        r"\bHKEY_[A-Z_]{4,40}(?:\\\S{1,255})?|\bHK(?:U|CC)\\\S{1,255}|%[A-Za-z]\w{0,31}%(?:\\\S{1,255})?|"
+        r"\b[\w-]{1,63}(?:(?:\[?\.\]?|\(\.\)|[\[(]dot[\])])[\w-]{1,63}){0,8}"
+        r"(?:\(\.\)|[\[(]dot[\])])[\w-]{1,63}\b|\b[\w.+-]{1,64}[\[(]at[\])][\w.-]{1,63}|"
+        r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b|\b0x[0-9a-fA-F]{1,64}\b|"
+        r"\bbc1[a-z0-9]{20,60}\b|\bv\d{1,6}(?:\.\d{1,6}){0,4}[a-z]?\b|\bTLP:[A-Z]{3,6}\b|"
+        r"\b[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}\.(?:vb[es]|js[ep]|lnk|hta|msi|jar|iso|img|sys|scr|cpl|"
+        r"php|aspx?|elf|bin|tmp|dat|cmd|rar|7z|gz|apk|dmg|so|xyz|top|onion|cc|pw|su|site|online|club|"
+        r"icu|tk|uk|de|fr|nl|ir|kp)\b|"
+        r"(?<=\s)-{1,2}[A-Za-z][\w-]{1,40}"
+    ),
     "negation": re.compile(
         r"\b(?:not|no|never|none|nobody|nothing|nowhere|neither|nor|cannot|without|lacks?|lacked|"
         r"lacking|absence|absent|fails?|failed|unable|denie[sd]|except|excluding|hardly|scarcely|"
@@ -109,7 +123,7 @@ PROFILES: Mapping[str, tuple[str, ...]] = {
     "general": _COMMON,
     "finance": (*_COMMON, "ticker"),
     "biomedical": (*_COMMON, "gene", "drug"),
-    "cyber": _COMMON,
+    "cyber": (*_COMMON, "threat"),
     "none": (),
 }
 """Domain to the classes that are protected in it."""

@@ -75,10 +75,21 @@ def test_a_packaged_profile_holds_nothing_but_settings_of_its_own(name: str) -> 
     assert not {key.partition(".")[0] for key in loaded.origins} - {"profile"} & machine
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_packaged_profile_protects_what_its_domain_must_not_lose(name: str) -> None:
-    assert load_settings(profile=name).settings.pruning.profile == name
-    assert name in PROFILES
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        ("general", set()),
+        ("finance", {"ticker"}),
+        ("biomedical", {"gene", "drug"}),
+        ("cyber", {"threat"}),
+    ],
+)
+def test_a_packaged_profile_protects_what_its_domain_must_not_lose(
+    name: str, own: set[str]
+) -> None:
+    classes = set(PROFILES[load_settings(profile=name).settings.pruning.profile])
+    assert classes - set(PROFILES["general"]) == own
+    assert classes >= set(PROFILES["general"])
 
 
 def test_personas_are_distinct_within_a_profile_and_between_them() -> None:

@@ -31,6 +31,14 @@ HELD = {
     "ticker": ["$AAPL", "NYSE: HLDN", "NASDAQ:MSFT"],
     "gene": ["KRTL4", "IL-6", "p53", "BRCA1", "SLC91A2", "rs7412", "c.212A>G", "TNF-alpha"],
     "drug": ["tamrezumab", "orvacitinib", "atorvastatin", "velorastat", "liraglutide", "enoxaparin"],
+    "threat": [
+        "APT29", "UNC2452", "TA505", "G0016", "S0154", "M1032", "DS0017", "LockBit", "Log4Shell", "SMBv1",
+        "GHSA-jfh8-c2jp-5v3q", "KB5005033", "CAPEC-66", "ICSA-23-045-01", "AA23-158A", "SHA256", "RC4",
+        "HKEY_LOCAL_MACHINE\\SOFTWARE\\Run", "HKU\\.DEFAULT", "%APPDATA%\\x.exe", "%TEMP%", "payload.vbs",
+        "evil(.)com", "evil[dot]com", "10[.]0(.)0[dot]7", "user[at]evil.com", "evil.xyz", "-EncodedCommand",
+        "4590f811-1d3a-11d0-891f-00aa004b2e24", "0x80070005", "S-1-5-21-1", "v4.2.1", "v2", "TLP:AMBER",
+        "bc1qar0srr7xfkvy5l643lydnw9re59gtzzwf5mdq",
+    ],
     "negation": ["not", "No", "never", "without", "didn't", "cannot", "failed", "neither", "isn’t"],
     "quantifier": ["all", "at least", "fewer", "up to", "half", "only", "more", "two", "largest"],
     "condition": ["if", "unless", "provided", "subject to", "when", "must", "but", "may"],
@@ -43,6 +51,17 @@ NOT_HELD = {
     "ticker": ["USA", "$4"],
     "gene": ["revenue", "The", "NASA"],
     "drug": ["April", "concept", "except", "statement"],
+    "threat": [
+        "revenue",
+        "The",
+        "NASA",
+        "well-known",
+        "e.g. this",
+        "and/or",
+        "end.Start",
+        "50% or 60%",
+        "(at)",
+    ],
     "negation": ["notable", "nothingness"[:4] + "e", "knot", "another"],
     "quantifier": ["alloy", "shall", "Anyone"],
     "condition": ["iffy", "Maya"],
@@ -103,7 +122,8 @@ def test_spans_lie_in_the_text_and_hold_something(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["1" * 50_000, "a." * 25_000, "/a" * 25_000, "a | b\n" * 10_000, "if " * 20_000, '"' * 50_000,
-     "[.]" * 20_000, "A1-" * 20_000, ":" * 50_000, "1." * 25_000, "ab:" * 20_000, "-" * 50_000],
+     "[.]" * 20_000, "A1-" * 20_000, ":" * 50_000, "1." * 25_000, "ab:" * 20_000, "-" * 50_000,
+     "a-" * 25_000, "[dot]" * 10_000, "%a" * 25_000, " -a" * 20_000, "Aa" * 25_000],
 )  # fmt: skip
 def test_no_text_takes_for_ever(text: str) -> None:
     # The suite's timeout is the limit: patterns that backtrack would be there for hours.
