@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli import attribute, config, demo, doctor, evaluate, index, models, query
+from pipelines.cli import attribute, config, demo, doctor, evaluate, index, models, query, synth
 from rag.errors import RagError
 
 __all__ = ["app", "main"]
@@ -22,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for group in (demo, index, query, attribute, doctor):
+for group in (demo, index, query, attribute, synth, doctor):
     group.register(app)
 app.add_typer(config.app, name="config")
 app.add_typer(models.app, name="models")

@@ -17,6 +17,7 @@ from rag.generation.prompt import (
     complete_answer,
     complete_summary,
 )
+from rag.generation.reasoning import without_reasoning
 from rag.generation.usage import cached_tokens, reading_speed, used_tokens
 from rag.tokens import TokenCounter
 from rag.types import Context
@@ -268,7 +269,7 @@ class LlmGenerator:
     def _generation(self, request: _Request, text: str, raw: Any) -> Generation:
         self._measured_speed = reading_speed(raw) or self._measured_speed
         return Generation(
-            text.strip(),
+            without_reasoning(text),
             llm_calls=1,
             llm_tokens=used_tokens(raw) or self._counter.count("".join(request.prompt) + text),
             degraded=request.left_out,

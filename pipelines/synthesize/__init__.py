@@ -1,0 +1,1 @@
+"""Synthesis: questions with exact reference spans, made out of the documents themselves."""

@@ -1,0 +1,120 @@
+"""The documents that are asked about: those of a source, or those that an index holds."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from connectors.base import Connector, SourceRef
+from connectors.files import FilesConnector
+from connectors.jsonl import JsonlConnector
+from connectors.registry import open_source
+from pipelines.ingest import Progress, ingest
+from pipelines.scratch import in_scratch, open_scratch
+from rag.errors import DocumentError, UsageError
+from rag.index import Index, open_index
+from rag.settings import Settings, StoreSettings
+from rag.store import DocumentRecord
+from rag.types import Document
+
+__all__ = ["Corpus", "open_corpus"]
+
+logger = logging.getLogger(__name__)
+
+_JSONL = "jsonl:"
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Documents, an index of them, and what to call the whole of them."""
+
+    documents: tuple[Document, ...]
+    index: Index
+    name: str
+
+
+@contextmanager
+def open_corpus(settings: Settings, source: str, progress: Progress | None) -> Iterator[Corpus]:
+    """The documents of a source, indexed in a scratch index; or those of an index.
+
+    Args:
+        settings: of the index.
+        source: as `rag ingest` takes one, or the folder of an embedded index; "" for the index
+            that the settings name.
+        progress: hears of the documents that have to be indexed first.
+
+    Raises:
+        UsageError: the source is not there, or two of its documents have the same name.
+        StoreError, ModelError, ConfigError: as `rag.index.open_index`.
+    """
+    if source and not (Path(source) / "edge_config.json").is_file():
+        connector = open_source(source, ignore=settings.ingest.ignore)
+        documents = tuple(_fetched(connector, connector.list()))
+        with open_scratch(in_scratch(settings, Path(source))) as index:
+            ingest(index, [connector], prune=True, yes=True, progress=progress)
+            yield Corpus(_named_apart(documents), index, Path(source).resolve().stem)
+        return
+    if source:
+        store = StoreSettings(kind="edge", path=Path(source))
+        settings = settings.model_copy(update={"store": store})
+    with open_index(settings) as index:
+        records = [record for record in index.store.documents() if record.live]
+        documents = tuple(_stored(records))
+        yield Corpus(_named_apart(documents), index, settings.store.collection)
+
+
+def _fetched(connector: Connector, refs: Iterable[SourceRef]) -> Iterator[Document]:
+    for ref in refs:
+        try:
+            yield connector.fetch(ref)
+        except DocumentError as error:
+            logger.warning("%s: %s", ref.source, error)
+
+
+def _stored(records: Sequence[DocumentRecord]) -> Iterator[Document]:
+    """The documents of an index, read again from where they came; changed ones are left out.
+
+    An index holds chunks: what stands between two of them is not in it.
+    """
+    by_place: dict[str, list[DocumentRecord]] = {}
+    for record in records:
+        lines = record.namespace.startswith(_JSONL)
+        by_place.setdefault(record.namespace if lines else record.key, []).append(record)
+    for place, members in by_place.items():
+        connector: Connector
+        if place.startswith(_JSONL):
+            connector = JsonlConnector(place.removeprefix(_JSONL))
+        else:
+            connector = FilesConnector(place)
+        wanted = {record.key: record for record in members}
+        try:
+            refs = [ref for ref in connector.list() if ref.key in wanted]
+        except UsageError as error:
+            logger.warning("%s", error)
+            continue
+        for document in _fetched(connector, refs):
+            record = wanted[document.key]
+            named = replace(document, name=record.name, source=record.source)
+            if named.revision == record.revision:
+                yield named
+            else:
+                logger.warning(
+                    "%s has changed since it was ingested, and is left out", record.source
+                )
+
+
+def _named_apart(documents: tuple[Document, ...]) -> tuple[Document, ...]:
+    """The documents, if a reference can name each of them."""
+    names = [document.name for document in documents]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(
+            f"two documents are called {twice}: a question could not say which it is about",
+            hint="name the folder above both as the one source",
+        )
+    if not documents:
+        raise UsageError("there is no document to ask about", hint="check the source")
+    return documents
