@@ -41,6 +41,7 @@ __all__ = [
     "prepare",
     "read_corpus",
     "record_run",
+    "sampled",
     "texts_of",
 ]
 
@@ -162,7 +163,7 @@ def prepare(
     documents = read_corpus(corpora, settings.ingest.ignore)
     asked = read_questions(questions, texts_of(documents))
     side: Side = "test" if tuning else split
-    chosen = _sampled(split_questions(asked, side), sample)
+    chosen = sampled(split_questions(asked, side), sample)
     tune = split_questions(asked, "tune") if tuning else []
     plain = _plain(settings)
     header = Header(
@@ -178,7 +179,7 @@ def prepare(
         in_scratch(settings, corpora),
         documents,
         tuple(chosen),
-        tuple(_sampled(tune, sample)),
+        tuple(sampled(tune, sample)),
         target_recall,
         header,
         corpora.resolve(),  # a document reached through a link is the same document
@@ -237,7 +238,7 @@ def _plain(settings: Settings) -> Settings:
     )
 
 
-def _sampled(questions: list[Question], count: int | None) -> list[Question]:
+def sampled(questions: list[Question], count: int | None) -> list[Question]:
     """So many questions, drawn by a digest of their ids, in their order."""
     if count is None:
         return questions

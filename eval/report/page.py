@@ -7,20 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from eval.compare import CONTEXT, Difference, compare_runs
 from eval.curves import operating_points
 from eval.datasets import Question, Texts
 from eval.files import writing_whole
 from eval.report.excerpts import Excerpt, excerpts
 from eval.report.plots import COLOURS, Bar, Curve, bars, curves
+from eval.report.template import render
 from eval.runs import Run
 from eval.score import RunScores
 
 __all__ = ["Entry", "write_report"]
-
-_FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -64,17 +61,7 @@ def write_report(
         ExtraMissing: the plotting library is not installed.
         UsageError: the file cannot be written.
     """
-    environment = Environment(
-        loader=FileSystemLoader(_FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["percent"] = lambda value: f"{value * 100:.1f}"
-    page = environment.get_template("page.html.j2").render(
-        _content(entries, texts, worst), css=(_FOLDER / "page.css").read_text(encoding="utf-8")
-    )
+    page = render("page.html.j2", _content(entries, texts, worst))
     with writing_whole(path) as stream:
         stream.write(page)
 

@@ -1,4 +1,4 @@
-"""`rag eval run`, `score`, `compare` and `report`."""
+"""`rag eval run`, `score`, `fit`, `compare` and `report`; `tune` has a file of its own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pipelines.cli import tune
 from pipelines.cli.evaluate_tables import (
     print_differences,
     print_fitted,
@@ -205,6 +206,9 @@ def _score_files(
     scores = score_retrieval(asked, found, known, ruler=ruler, compat=compat)
     payload = summarize_retrieval(asked, found, scores, unit, ruler.name if ruler else None)
     run.show(payload, lambda console: print_scores(console, payload))
+
+
+tune.register(app)
 
 
 @command(app)

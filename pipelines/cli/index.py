@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
+from pipelines.cli.interrupt import interruptible
 from pipelines.cli.run import Run, command
 
 if TYPE_CHECKING:  # the command line answers `--help` before any of this is read
@@ -59,7 +57,7 @@ def ingest(
     with (
         open_index(run.settings, create=True) as index,
         show_progress(run.err, run.quiet, "documents") as progress,
-        _interruptible() as stop,
+        interruptible() as stop,
     ):
         report = run_ingest(index, connectors, prune=prune, yes=yes, progress=progress, stop=stop)
     run.show(asdict(report), lambda console: _print_report(console, report))
@@ -108,22 +106,6 @@ def _print_report(console: Console, report: IngestReport) -> None:
         console.print(f"{report.truncated} chunks are longer than the embedder reads")
     if report.interrupted:
         console.print("interrupted; run it again to go on")
-
-
-@contextmanager
-def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C asks the run to stop after the current document; a second one is immediate."""
-    asked: list[int] = []
-
-    def note(number: int, frame: Any) -> None:
-        asked.append(number)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield lambda: bool(asked)
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def status(run: Run) -> None:

@@ -69,9 +69,11 @@ class _Rate:
         self.tokens = 0
 
     def start(self, total: int) -> None:
-        """So many are to come."""
+        """So many are to come. Said again, it counts anew."""
         self.began = time.monotonic()
         self.total = total
+        self.done = 0.0
+        self.tokens = 0
 
     def advance(self, count: float, tokens: int = 0) -> None:
         """So many (or part of one), and so many tokens, are done."""
@@ -84,6 +86,8 @@ class _Rate:
         passed = max(time.monotonic() - self.began, 1e-9)
         if self.tokens:
             return f"{self.tokens / passed:,.0f} tokens/s"
+        if 0 < self.done < passed:
+            return f"{passed / self.done:,.1f} s each"
         return f"{self.done / passed:,.1f} {self.what}/s"
 
 
@@ -95,6 +99,8 @@ class _Bar(_Rate):
 
     def start(self, total: int) -> None:
         super().start(total)
+        if self._task is not None:
+            self._bars.remove_task(self._task)
         self._task = self._bars.add_task(self.what, total=total, rate="")
 
     def advance(self, count: float, tokens: int = 0) -> None:
@@ -107,6 +113,10 @@ class _Lines(_Rate):
     def __init__(self, console: Console, what: str) -> None:
         super().__init__(what)
         self._console = console
+        self._last = self.began
+
+    def start(self, total: int) -> None:
+        super().start(total)
         self._last = self.began
 
     def advance(self, count: float, tokens: int = 0) -> None:

@@ -1,0 +1,1 @@
+"""Tune: search the settings of the query path on one side of the questions, report on the other."""
