@@ -35,18 +35,11 @@ class Journal:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("a+b")
-            self._file.seek(0)
-            whole = 0
-            for number, line in enumerate(self._file):
-                if not line.endswith(b"\n"):
-                    break
-                entry = self._entry(line, number)
-                if number == 0:
-                    self._require(entry, plain)
-                else:
-                    self.entries.append(entry)
-                whole += len(line)
-            self._file.truncate(whole)
+            try:
+                whole = self._read(plain)
+            except BaseException:
+                self._file.close()
+                raise
         except OSError as error:
             raise UsageError(
                 f"cannot write {path}: {error.strerror}", hint="check the path"
@@ -65,6 +58,22 @@ class Journal:
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
+
+    def _read(self, header: Mapping[str, Any]) -> int:
+        """Read every whole line, drop what is left of another, and say how long they are."""
+        self._file.seek(0)
+        whole = 0
+        for number, line in enumerate(self._file):
+            if not line.endswith(b"\n"):
+                break
+            entry = self._entry(line, number)
+            if number == 0:
+                self._require(entry, header)
+            else:
+                self.entries.append(entry)
+            whole += len(line)
+        self._file.truncate(whole)
+        return whole
 
     def _entry(self, line: bytes, number: int) -> dict[str, Any]:
         try:

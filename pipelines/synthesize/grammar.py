@@ -63,9 +63,9 @@ BASE = {
 """Base form to its other forms, past before present: verbs that a number follows."""
 
 _DETERMINERS = frozenset(
-    "a all although an and any as at because both by of using during each either every few for from half "
+    "a all although an and any as at because both by during each either every few for from half "
     "if in its many more most much nearly no one only other our over several some such that the "
-    "their these this those to total under until when while with".split()
+    "their these this those to total under until using when while with of".split()
 )
 _NEVER_FIRST = frozenset(
     "after although and as at based because before but by despite during for from given however if "

@@ -35,10 +35,17 @@ def locate(quotes: Sequence[str], window: Window, passages: Sequence[Passage]) -
         anchor = find_quote(quote, passages)
         if anchor is None or len(anchor.span) < _SHORTEST:
             return "quote not found"
-        if text.count(anchor.span.text_in(text)) > 1:
+        span = _with_stop(anchor.span, quote, text)
+        if text.count(span.text_in(text)) > 1:
             return "repeated text"
-        spans.append(anchor.span)
+        spans.append(span)
     return merged(spans, text) if spans else "quote not found"
+
+
+def _with_stop(span: Span, quote: str, text: str) -> Span:
+    """With the full stop behind it, where the quote has one, too: it was not looked for."""
+    stops = quote.rstrip("\"' ").endswith(".") and text.startswith(".", span.end)
+    return Span(span.start, span.end + stops)
 
 
 def merged(spans: Sequence[Span], text: str) -> SpanSet:

@@ -35,7 +35,7 @@ __all__ = ["ModelEngine"]
 _FEWEST_WORDS, _MOST_WORDS = 8, 45  # of a fact
 _SHOWN_AGAIN = 5  # questions about a document that a model is told of
 _ENOUGH = 0.4  # F1 of two answers that say the same in words of their own
-_HELD = 0.6  # share of an answer's words that its fact must hold
+_HELD = 0.6  # share of a question's words that its fact must hold
 _FORMS: tuple[tuple[str, QuestionKind], ...] = (
     ("how many", "numeric"),
     ("how much", "numeric"),
@@ -158,7 +158,7 @@ class ModelEngine:
         answering = answer_of_fact(fact, question)
         (answered,) = self._writer.write([lambda context: answering], Context())
         used = _usage([asked, answered])
-        if not _held(answered.text, fact):
+        if not _told(question, answered.text, fact):
             return Rejected(task, "unanswerable", question, used)
         references = merged([reading.sentences[number]], task.window.document.text)
         return Draft(task, question, answered.text, _kind_of(question), references, used)
@@ -189,10 +189,19 @@ def _says(task: Task, number: int) -> bool:
     )
 
 
-def _held(answer: str, fact: str) -> bool:
-    """Whether a fact says an answer: most of its words, all of its figures."""
-    words, known = content_words(answer), content_words(fact)
-    return bool(words) and len(words & known) >= _HELD * len(words) and figures(words) <= known
+def _told(question: str, answer: str, fact: str) -> bool:
+    """Whether a question keeps to a fact, and its answer stands there and says something new.
+
+    A very small model drifts off: most words of the question must stand in the fact, all figures,
+    and the answer word for word.
+    """
+    known, asked, words = (content_words(text) for text in (fact, question, answer))
+    return (
+        bool(words - asked)
+        and bool(contained(fact, [answer]))
+        and len(asked & known) >= _HELD * len(asked)
+        and figures(asked) <= known
+    )
 
 
 def _kind_of(question: str) -> QuestionKind:

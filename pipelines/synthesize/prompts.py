@@ -36,8 +36,8 @@ Rules:
 study, person or threat) as a reader would: never "the text", "this study", "they".
 - The answer is as short as it can be.
 - The excerpts are copied letter by letter from the passages, each as short as it can be while \
-it still makes sense. Together they hold all that the answer needs, and nothing else: one to {most} of \
-them, from different places where the answer needs several.
+it still makes sense. Together they hold all that the answer needs, and nothing else: one to \
+{most} of them, from different places where the answer needs several.
 - If the passages hold nothing worth asking about, write an empty question.
 Answer in JSON: {{"question": "...", "answer": "...", "excerpts": ["...", "..."]}}"""
 
@@ -58,9 +58,13 @@ Fact: The harbour office of Lenz recorded 412 arrivals in May, 38 more than in A
 Question: How many arrivals did the harbour office of Lenz record in May?
 Answer: 412
 
-Fact: Mirella Okafor designed the Kestrel bridge because the ferry had sunk twice.
-Question: Why was the Kestrel bridge designed?
-Answer: because the ferry had sunk twice
+Fact: After the flood of 1962 the Kestrel bridge was rebuilt by Mirella Okafor in white granite.
+Question: Who rebuilt the Kestrel bridge after the flood of 1962?
+Answer: Mirella Okafor
+
+Fact: Glass eels enter the river at night, when the tide is rising, to save strength.
+Question: Why do glass eels enter the river when the tide is rising?
+Answer: to save strength
 
 """
 

@@ -21,6 +21,10 @@ _GOLDEN = (math.sqrt(5) - 1) / 2
 _KEPT_READINGS = 64
 _MOST_TOGETHER = 5  # sentences of one topic: as many excerpts as a question may have
 _SHORTEST_TOPIC = 4  # letters
+_NO_TOPIC = frozenset(
+    "january february march april june july august september october november december monday "
+    "tuesday wednesday thursday friday saturday sunday table figure section item note".split()
+)
 
 
 class Reading:
@@ -100,7 +104,7 @@ class Window:
             len(word) >= _SHORTEST_TOPIC
             and (word.isalnum() or any(map(str.isdigit, word)))
             and any(map(str.isalpha, word))
-            and word not in self.reading.small
+            and word not in self.reading.small | _NO_TOPIC
             and any(
                 re.search(rf"[\w,]\s{re.escape(word)}\b", self.reading.text(at), re.IGNORECASE)
                 for at in self.reading.where[word]

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import pytest
+from harbour import HARBOUR, task_of, window_of
+
+from pipelines.synthesize.draft import Draft, Rejected, Task
+from pipelines.synthesize.grammar import one_line
+from pipelines.synthesize.rules import RulesEngine
+from rag.settings import QuestionKind
+
+STATEMENTS: list[tuple[QuestionKind, str, str, str]] = [
+    (
+        "numeric",
+        "Gross margin of the group was 47.3% in 2025, after 46.4%.",
+        "What was Gross margin of the group in 2025?",
+        "47.3%",
+    ),
+    (
+        "numeric",
+        "In all, the office recorded 412 arrivals in May. The harbour office recorded 412 arrivals "
+        "in May.",
+        "How many arrivals did the harbour office record in May?",
+        "412",
+    ),
+    (
+        "numeric",
+        "About 54% of patients died in hospital within a month.",
+        "What percentage of patients died in hospital within a month?",
+        "54%",
+    ),
+    (
+        "numeric",
+        "412 patients were enrolled at nine hospitals.",
+        "How many patients were enrolled at nine hospitals?",
+        "412",
+    ),
+    (
+        "numeric",
+        "Sales in the northern region rose by as much as 4.2% on the year.",
+        'Which figure completes the statement "Sales in the northern region rose by as much as … '
+        'on the year"?',
+        "4.2%",
+    ),
+    (
+        "definition",
+        "Infection by mother-to-child transmission (MTCT) is common.",
+        "What does MTCT stand for?",
+        "mother-to-child transmission",
+    ),
+    (
+        "definition",
+        "Cobalt Strike is a commercial tool that testers of networks use.",
+        "What is Cobalt Strike?",
+        "a commercial tool that testers of networks use",
+    ),
+    (
+        "procedure",
+        "To mitigate the flaw in the gateway, upgrade it to version 7.4.",
+        "How can one mitigate the flaw in the gateway?",
+        "upgrade it to version 7.4",
+    ),
+    (
+        "procedure",
+        "Network operators should patch every server to prevent reuse of stolen tokens.",
+        "What should Network operators do to prevent reuse of stolen tokens?",
+        "patch every server",
+    ),
+    (
+        "attribution",
+        "According to Mirella Okafor, the pier needs a second crane.",
+        "Who is the source for the statement that the pier needs a second crane?",
+        "Mirella Okafor",
+    ),
+    (
+        "attribution",
+        "The bureau warned that two groups share one loader.",
+        "Who warned that two groups share one loader?",
+        "The bureau",
+    ),
+    (
+        "attribution",
+        "The old lighthouse was built by Anton Reyes in one summer.",
+        "By whom or what was the old lighthouse built?",
+        "Anton Reyes in one summer",
+    ),
+    (
+        "explanation",
+        "Operating costs were higher in March because fuel was dear.",
+        "Why were Operating costs higher in March?",
+        "fuel was dear",
+    ),
+    (
+        "explanation",
+        "The DC-SIGNR gene plays a crucial role in transmission.",
+        "What plays a crucial role in transmission?",
+        "The DC-SIGNR gene",
+    ),
+]
+
+
+def drafts(text: str, kind: QuestionKind, count: int = 8) -> list[Draft]:
+    engine = RulesEngine()
+    made = [engine.draft([Task(n, window_of(text), kind, "")])[0] for n in range(count)]
+    return [each for each in made if isinstance(each, Draft)]
+
+
+@pytest.mark.parametrize(("kind", "text", "question", "answer"), STATEMENTS)
+def test_a_statement_becomes_a_question_with_the_sentence_that_answers_it(
+    kind: QuestionKind, text: str, question: str, answer: str
+) -> None:
+    (found,) = [each for each in drafts(text, kind) if each.question == question]
+    assert found.answer == answer
+    assert found.kind == kind
+    (excerpt,) = found.excerpts
+    assert excerpt in text
+    assert answer in excerpt
+    assert RulesEngine().confirm(found)[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "It was 47.3% of revenue in 2025, as this shows.",
+        "These costs were higher because they rose.",
+        "Since the flood was 4 metres high nobody came.",
+        "Revenue 1,204 1,150 1,020",
+        "Who was the first to see that it was so?",
+        "we were higher because of costs in the second quarter",
+        "See Note 12 for more, as the board has said.",
+    ],
+)
+def test_what_points_elsewhere_or_is_no_statement_is_not_asked_about(text: str) -> None:
+    kinds: tuple[QuestionKind, ...] = ("numeric", "attribution", "explanation", "definition")
+    assert [each.question for kind in kinds for each in drafts(text, kind)] == []
+
+
+def test_questions_of_one_document_are_all_different_and_run_out() -> None:
+    engine = RulesEngine()
+    made = [engine.draft([task_of(HARBOUR, "numeric", n)])[0] for n in range(30)]
+    questions = [each.question for each in made if isinstance(each, Draft)]
+    assert len(questions) == len(set(questions)) >= 8
+    assert isinstance(made[-1], Rejected)
+    assert made[-1].cause == "nothing to ask"
+    assert {each.kind for each in made if isinstance(each, Draft)} >= {
+        "numeric", "definition", "procedure", "attribution", "explanation",
+    }  # fmt: skip
+
+
+def test_what_an_earlier_run_asked_is_not_asked_again() -> None:
+    first, later = RulesEngine(), RulesEngine()
+    (once,) = first.draft([task_of(HARBOUR)])
+    assert isinstance(once, Draft)
+    later.remember(once.task.window.document.id, once.question)
+    (then,) = later.draft([task_of(HARBOUR)])
+    assert isinstance(then, Draft)
+    assert then.question != once.question
+
+
+def test_a_comparison_has_its_excerpts_in_distant_places() -> None:
+    window = window_of(HARBOUR)
+    window.last = next(
+        n for n in range(window.last) if window.reading.text(n).startswith("Dredging")
+    )
+    (made,) = RulesEngine().draft([Task(0, window, "comparison", "")])
+    assert isinstance(made, Draft)
+    assert made.kind == "comparison"
+    assert "Kestrel" in made.question
+    assert len(made.references.spans) == 2
+    assert all("Kestrel bridge" in excerpt for excerpt in made.excerpts)
+    assert [one_line(each) for each in made.excerpts] == made.answer.split(" | ")
+
+
+def test_an_answer_that_the_excerpts_do_not_hold_is_not_confirmed() -> None:
+    (made,) = RulesEngine().draft([task_of(HARBOUR)])
+    assert isinstance(made, Draft)
+    other = Draft(made.task, made.question, "no such words", made.kind, made.references)
+    assert RulesEngine().confirm(made)[0]
+    assert not RulesEngine().confirm(other)[0]
