@@ -85,7 +85,7 @@ def how_many(match: re.Match[str]) -> tuple[str, str] | None:
 def _first_noun(rest: str) -> tuple[str, str]:
     """A phrase cut before its first preposition: what is counted, and the rest."""
     found = re.match(
-        r"(?P<things>(?:[A-Za-z'-]+\s?){1,4}?)(?=\s(?:in|for|from|of|at|on|to|with|by|during|across|"
+        r"(?P<things>[A-Za-z'-]+(?:\s[A-Za-z'-]+){0,3}?)(?=\s(?:in|for|from|of|at|on|to|with|by|during|across|"
         r"within|as|under|through|over|per|since)\b|$)",
         rest,
     )

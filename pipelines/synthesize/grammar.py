@@ -24,7 +24,6 @@ BASE = {
     "cause": "caused causes",
     "comprise": "comprised comprises",
     "contain": "contained contains",
-    "cost": "costs",
     "cover": "covered covers",
     "earn": "earned earns",
     "employ": "employed employs",

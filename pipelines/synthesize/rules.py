@@ -125,7 +125,7 @@ def _statements(window: Window) -> Iterator[tuple[int, str]]:
             _FEWEST_WORDS <= words <= _MOST_WORDS
             and text[-1] in ".”\"'"
             and (text[0].isupper() or text[0].isdigit())
-            and letters > 0.6 * len(text)
+            and letters > len(text) / 2
             and not is_row(text)
         ):
             yield number, text
@@ -190,7 +190,7 @@ def _joined_words(words: Sequence[str]) -> str:
 def _as_written(window: Window, word: str, texts: Sequence[str]) -> str:
     """The word as it stands, with the name that it is part of."""
     name = re.compile(
-        rf"(?:[A-Z][\w-]*\s){{0,2}}\b{re.escape(word)}\b(?:\s[A-Z][\w-]*){{0,2}}", re.IGNORECASE
+        rf"(?:[A-Z][\w-]*\s){{0,2}}\b(?i:{re.escape(word)})\b(?:\s[A-Z][\w-]*){{0,2}}"
     )
     for text in texts:
         found = name.search(text)

@@ -34,10 +34,12 @@ def document(text: str, name: str = "harbour.txt") -> Document:
     return Document("file", f"/docs/{name}", f"docs/{name}", name, text)
 
 
-def window_of(text: str, name: str = "harbour.txt") -> Window:
-    """The whole of a text as one window."""
+def window_of(text: str, name: str = "harbour.txt", until: str = "") -> Window:
+    """A text as one window, or its sentences up to the first that begins like this."""
     reading = Reading(document(text, name))
-    return Window(reading, 0, len(reading.sentences), max(len(text), 400))
+    every = range(len(reading.sentences))
+    last = next((n for n in every if until and reading.text(n).startswith(until)), len(every))
+    return Window(reading, 0, last, max(len(text), 400))
 
 
 def task_of(text: str, kind: QuestionKind = "numeric", number: int = 0) -> Task:

@@ -48,23 +48,17 @@ def test_the_same_seed_gives_the_same_windows_and_another_others() -> None:
 
 
 def test_a_topic_is_a_name_that_is_said_again_elsewhere() -> None:
-    window = window_of(HARBOUR)
-    # All of the text is one window: nothing is elsewhere.
-    assert window.topic == ("", ())
-    text = window.document.text
-    window.last = next(
-        n for n, s in enumerate(window.reading.sentences) if "Dredging" in s.text_in(text)
-    )
-    word, sentences = window.topic
+    assert window_of(HARBOUR).topic == ("", ())  # all of the text is one window
+    word, sentences = window_of(HARBOUR, until="Dredging").topic
     assert word == "kestrel"
-    assert ["Kestrel bridge" in window.reading.text(at) for at in sentences] == [True, True]
+    reading = window_of(HARBOUR).reading
+    assert ["Kestrel bridge" in reading.text(at) for at in sentences] == [True, True]
 
 
 def test_pieces_apart_show_the_topic_elsewhere_and_cut_no_word() -> None:
     text = f"{HARBOUR}{'Nothing happens here at all, for page after page. ' * 100}"
     text += "Engineers closed the Kestrel bridge after the storm."
-    window = window_of(text)
-    window.last = 14
+    window = window_of(text, until="Dredging")
     assert window.pieces(apart=False).spans == (window.span,)
     pieces = window.pieces(apart=True)
     assert len(pieces.spans) >= 2
