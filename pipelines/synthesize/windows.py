@@ -151,7 +151,8 @@ class Windows:
 
     def __init__(self, documents: Sequence[Document], length: int, seed: int) -> None:
         chance = random.Random(seed)
-        self._documents = [each for each in documents if each.text.strip()]
+        told = (each for each in documents if each.text.strip())
+        self._documents = sorted(told, key=lambda each: each.name)
         chance.shuffle(self._documents)
         self._start = chance.random()
         self._length = length

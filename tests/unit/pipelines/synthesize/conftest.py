@@ -14,18 +14,19 @@ sys.path.insert(0, str(Path(__file__).parent))  # for `harbour`
 from harbour import GARDEN, HARBOUR
 
 
-@pytest.fixture
-def docs(tmp_path: Path) -> Path:
-    folder = tmp_path / "docs"
+@pytest.fixture(scope="session")
+def docs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("synthesize") / "docs"
     folder.mkdir()
     (folder / "harbour.txt").write_text(HARBOUR)
     (folder / "garden.txt").write_text(GARDEN)
     return folder
 
 
-@pytest.fixture
-def corpus(docs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Corpus]:
-    """The two documents, indexed in a scratch index of the test's own."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    with open_corpus(Settings(), str(docs), None) as opened:
-        yield opened
+@pytest.fixture(scope="session")
+def corpus(docs: Path) -> Iterator[Corpus]:
+    """The two documents, indexed once in a scratch index of the tests' own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(docs.parent / "cache"))
+        with open_corpus(Settings(), str(docs), None) as opened:
+            yield opened
