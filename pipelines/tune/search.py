@@ -67,7 +67,7 @@ class Trial:
             "params": self.params,
             "settings": self.settings,
             **means,
-            "seconds": round(self.seconds, 3),
+            "seconds": self.seconds,
             "failed": self.failed,
             "values": self.figures.by_question() if self.figures else {},
         }
@@ -175,7 +175,8 @@ def _tried(wanted: Search, bench: Bench, trials: Sequence[Trial]) -> Trial:
             if not trials:
                 raise
             failed = error.message
-    return Trial(len(trials), params, values, figures, time.perf_counter() - began, failed)
+    seconds = round(time.perf_counter() - began, 3)
+    return Trial(len(trials), params, values, figures, seconds, failed)
 
 
 def _known(values: Mapping[str, Any], trials: Sequence[Trial]) -> Figures | None:

@@ -16,7 +16,7 @@ from optuna.distributions import (
 
 from rag.settings import EmbeddingSettings, Settings
 
-__all__ = ["SIZES", "Draw", "Embedding", "Params", "Space", "values_of", "with_values"]
+__all__ = ["SIZES", "Draw", "Embedding", "Params", "Space", "grid", "values_of", "with_values"]
 
 SIZES = (5, 10, 20, 50, 100, 150, 200, 400, 800)
 """Tokens of a chunk."""
@@ -123,8 +123,7 @@ class Space:
         except (KeyError, IndexError):
             return None
         inside = all(_holds(self.distributions[name], value) for name, value in used.items())
-        same = values_of(drawn, self.keys) == values_of(settings, self.keys)
-        return used if inside and same else None
+        return used if inside and drawn == settings else None
 
     @cached_property
     def first(self) -> tuple[dict[str, Any], ...]:
@@ -254,10 +253,14 @@ def values_of(settings: Settings, keys: Iterable[str]) -> dict[str, Any]:
 
 
 def _holds(distribution: BaseDistribution, value: Any) -> bool:
+    """Whether a parameter may have the value; a float with a step is one of few."""
     if isinstance(distribution, CategoricalDistribution):
         return value in distribution.choices
     assert isinstance(distribution, IntDistribution | FloatDistribution)
-    return bool(distribution.low <= value <= distribution.high)
+    if not distribution.low <= value <= distribution.high:
+        return False
+    steps = (value - distribution.low) / (distribution.step or 1)
+    return not distribution.step or abs(steps - round(steps)) < 1e-9
 
 
 def grid(sizes: Sequence[int], largest: int) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -48,7 +48,7 @@ class Asked:
         trials: how many there shall be, those of the journal included.
         target_recall: as `Goal` has it.
         max_tokens: as `Goal` has it.
-        sizes: of chunks.
+        sizes: of chunks; that of the settings is always among them.
         embeddings: folders or names of sentence-transformers models to try beside the one of the
             settings; "bundled" is the bundled one.
         pruning: search pruning, too.
@@ -279,7 +279,8 @@ def _space(
     for each in map(EmbeddingSettings.model_validate_json, choices):
         embedder = embedders.load(each)[0]
         largest = largest_chunk(embedder, settings.chunking.header_tokens)
-        kept, out = grid(asked.sizes, largest)
+        given = () if found else (settings.chunking.size,)  # whose index is built in any case
+        kept, out = grid((*asked.sizes, *given), largest)
         if not kept:
             raise UsageError(
                 f"no size fits {embedder.name}, which reads {largest} tokens of a chunk",

@@ -90,6 +90,12 @@ def rag(tmp_path: Path) -> Rag:
     return run
 
 
+@pytest.fixture(scope="session")
+def rag_in() -> Rag:
+    """Run the command in the folder `cwd`; for what several tests share."""
+    return run_rag
+
+
 @pytest.fixture
 def start_rag(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """Start the command in an empty folder and do not wait for it."""
