@@ -170,10 +170,10 @@ def what_should(match: re.Match[str]) -> tuple[str, str] | None:
 
 def who_says(match: re.Match[str]) -> tuple[str, str] | None:
     """The bureau warned that X: Who warned that X."""
-    what = clause(match["what"], 20)
-    if not subject(match["who"], 8) or _pronoun(what) or len(what.split()) < 4:
+    who, what = subject(match["who"], 8), clause(match["what"], 20)
+    if not who or _pronoun(what) or len(what.split()) < 4:
         return None
-    return f"Who {match['verb']} that {decapitalised(what)}", match["who"]
+    return f"Who {match['verb']} that {decapitalised(what)}", match["who"][: len(who)]
 
 
 def according(match: re.Match[str]) -> tuple[str, str] | None:

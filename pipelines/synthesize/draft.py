@@ -23,9 +23,9 @@ CAUSES = {
     "vague": "it points at something that only a reader of the page can see",
     "leakage": "it holds its answer, or repeats its evidence",
     "unlike its evidence": "an excerpt is too far from the question",
-    "unanswerable": "the excerpts alone do not give the answer",
-    "ambiguous": "another passage answers as well",
     "duplicate": "it was asked before, or nearly",
+    "ambiguous": "another passage answers as well",
+    "unanswerable": "the excerpts alone do not give the answer",
 }
 """Every cause of a rejection, in the order in which they are looked for."""
 

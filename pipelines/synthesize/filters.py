@@ -59,8 +59,8 @@ class Filters:
             ("vague", lambda each: vague(each.question)),
             ("leakage", self._leaks),
             ("unlike its evidence", self._is_unlike),
-            ("ambiguous", self._has_rival),
             ("duplicate", self._is_duplicate),
+            ("ambiguous", self._has_rival),  # last: it searches
         )
         return next((cause for cause, fails in checks if fails(draft)), "")
 

@@ -76,7 +76,7 @@ _NEVER_FIRST = frozenset(
 _POINTING = frozenset(
     "he her here his i it its itself me my our ours she such that their them there these they "
     "this those us we what which who whose you your former latter both another other others "
-    "some one ones all each and but or if when while".split()
+    "some one ones all each and but or if when while following same further".split()
 )
 _TO_THE_PAGE = re.compile(
     r"\b(?:(?:this|these|the(?:\s(?:above|following|present|current|given|provided))?)\s"
@@ -89,7 +89,7 @@ _OPENS_POINTING = re.compile(
     r"\b(?:this|these|those|such\sa|it|they|them|he|she|him|we|us|our|its|their)\b", re.IGNORECASE
 )
 _CLAUSE_ENDS = re.compile(
-    r"\s*(?:[;:()\[\]—–]|,|\s-\s|(?<!\d)\.(?=\s|$)|\s(?:which|while|whereas|although|but|"  # noqa: RUF001
+    r"\s*(?:[;:,](?=\s|$)|[()\[\]—–]|\s-\s|(?<!\d)\.(?=\s|$)|\s(?:which|while|whereas|although|but|"  # noqa: RUF001
     r"because|since|who|whose|where|and\s(?:is|was|are|were|has|have|the|its|it|that|may|can))\b)"
 )
 _ADVERB_LAST = re.compile(r"\s(?:then|also|often|usually|still|now|later|thus|\w+ly)$")

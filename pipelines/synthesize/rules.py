@@ -51,6 +51,9 @@ _FEWEST_WORDS, _MOST_WORDS = 5, 60  # of a sentence that is asked about
 _LONGEST_ANSWER = 400  # characters of an answer that is a text
 
 
+_LISTED = re.compile(r"\(?\w{1,2}[.)]\s")  # the number of an item of a list
+
+
 class _Found(NamedTuple):
     """A question, its answer, and the numbers of the sentences that give it."""
 
@@ -127,6 +130,7 @@ def _statements(window: Window) -> Iterator[tuple[int, str]]:
             and (text[0].isupper() or text[0].isdigit())
             and letters > len(text) / 2
             and not is_row(text)
+            and not _LISTED.match(text)
         ):
             yield number, text
 
