@@ -15,7 +15,7 @@ from eval.report.template import render
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Point", "Searched", "require_plots", "scatter", "write_front"]
+__all__ = ["Point", "Searched", "edge", "require_plots", "scatter", "write_front"]
 
 _FAINT, _FRONT, _GIVEN, _CHOSEN = COLOURS[7], COLOURS[0], COLOURS[1], COLOURS[2]
 
@@ -147,9 +147,9 @@ def _draw(
     front = [place(each) for each in searched.front]
     axis.plot(*_columns(beaten), "o", color=_FAINT, markersize=4, alpha=0.45, markeredgewidth=0)
     axis.plot(*_columns(front), "o", color=_FRONT, markersize=5)
-    edge = _edge(front, fewer_is_better)
+    line = edge(front, fewer_is_better=fewer_is_better)
     axis.plot(
-        *_columns(edge), color=_FRONT, linewidth=1.2,
+        *_columns(line), color=_FRONT, linewidth=1.2,
         drawstyle="steps-post" if fewer_is_better else "steps-pre",
     )  # fmt: skip
     same = searched.given == searched.chosen
@@ -162,8 +162,8 @@ def _draw(
         _label(axis, "chosen", chosen, below=False)
 
 
-def _edge(
-    places: Sequence[tuple[float, float]], fewer_is_better: bool
+def edge(
+    places: Sequence[tuple[float, float]], *, fewer_is_better: bool
 ) -> list[tuple[float, float]]:
     """Those beaten by no other in the two figures that are drawn, from left to right."""
     best = float("-inf")

@@ -41,7 +41,7 @@ class Embedding:
     @property
     def size(self) -> str:
         """The name of the parameter: embedders with the same sizes share one."""
-        return f"chunking.size to {self.sizes[-1]}"
+        return f"chunking.size of {', '.join(map(str, self.sizes))}"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.trial import create_trial
 
-from pipelines.tune.space import grid, values_of, with_values
+from pipelines.tune.space import Embedding, Space, grid, values_of, with_values
 from rag.settings import Settings
 
 WIDE = {"pruning": True, "reader": True}
@@ -84,3 +84,12 @@ def test_the_first_points_are_points(make_space: Any) -> None:
 
 def test_sizes_that_are_not_read_to_their_end_are_left_out() -> None:
     assert grid((200, 5, 400, 5), 222) == ((5, 200), (400,))
+
+
+def test_the_parameter_of_a_size_is_another_where_the_sizes_are() -> None:
+    embedding = Settings().embedding
+    one, other = (Embedding("a", embedding, sizes) for sizes in ((5, 50, 200), (5, 100, 200)))
+    assert one.size != other.size
+    space = Space(Settings(), (one, other))
+    assert space.settings({**space.first[0]}.__getitem__).chunking.size == 50
+    assert {one.size, other.size} <= set(space.distributions)
