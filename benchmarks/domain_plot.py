@@ -79,6 +79,8 @@ def plot(sets: Mapping[str, Sequence[Point]], path: Path) -> None:
                 if not column:
                     axis.set_ylabel(f"{title}, %")
             grid[0, column].set_title(name, fontsize=10, fontweight="bold")
+        for axis in grid[:, 0]:
+            axis.set_ylim(bottom=0)  # last: it ends the scaling of its whole row
         figure.supxlabel("tokens a chunk, mean (log)", fontsize=9)
         handles = {
             text: handle
@@ -102,7 +104,6 @@ def _panel(axis: Axes, name: str, cells: Sequence[Point], metric: str) -> None:
     axis.set_xscale("log")
     axis.set_xticks([5, 20, 100, 500], ["5", "20", "100", "500"])
     axis.minorticks_off()
-    axis.set_ylim(bottom=0)
     axis.spines[["top", "right"]].set_visible(False)
     axis.grid(visible=True, alpha=0.2, linewidth=0.6)
 
