@@ -18,7 +18,7 @@ def without_reasoning(text: str) -> str:
     Some chat templates open the block in the prompt, so that only its end is in the reply; a reply
     that was cut off while the model thought holds no answer.
 
-    >>> without_reasoning("<think>12 or 13?</think>\\n12"), without_reasoning("12 or 13?</think>12")
+    >>> without_reasoning("<think>12 or 13?</think> 12"), without_reasoning("12 or 13?</think>12")
     ('12', '12')
     >>> without_reasoning("<think>12 or")
     ''
