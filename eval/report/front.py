@@ -122,9 +122,10 @@ def scatter(searched: Searched) -> list[str]:
     trade, right = new_figure(5.2, 3.9)
     _draw(left, searched, lambda p: (max(p.tokens, 1.0), 100 * p.recall), fewer_is_better=True)
     _draw(right, searched, lambda p: (100 * p.recall, 100 * p.iou), fewer_is_better=False)
-    left.set(xscale="log", xlabel="tokens a question", ylabel="recall, %", ylim=(0, 104))
+    least = max(100 * min(each.recall for each in searched.points) - 8, 0)
+    left.set(xscale="log", xlabel="tokens a question", ylabel="recall, %", ylim=(least, 104))
     left.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    right.set(xlabel="recall, %", ylabel="IoU, %", xlim=(0, 104))
+    right.set(xlabel="recall, %", ylabel="IoU, %", xlim=(least, 104))
     right.set_ylim(bottom=0)
     limit: dict[str, Any] = {"color": INK, "linewidth": 0.8, "linestyle": (0, (4, 3)), "alpha": 0.6}
     if searched.least_recall:
@@ -155,11 +156,12 @@ def _draw(
     same = searched.given == searched.chosen
     given = place(searched.point(searched.given))
     axis.plot(*given, "s", color=_GIVEN, markersize=8)
-    _label(axis, "as given, and chosen" if same else "as given", given, below=True)
+    # Away from the front, and from each other.
+    _label(axis, "as given, and chosen" if same else "as given", given, -13, fewer_is_better)
     if not same:
         chosen = place(searched.point(searched.chosen))
         axis.plot(*chosen, "D", color=_CHOSEN, markersize=8)
-        _label(axis, "chosen", chosen, below=False)
+        _label(axis, "chosen", chosen, 9, not fewer_is_better)
 
 
 def edge(
@@ -180,12 +182,13 @@ def _columns(places: Sequence[tuple[float, float]]) -> tuple[list[float], list[f
     return [x for x, _ in places], [y for _, y in places]
 
 
-def _label(axis: Axes, text: str, at: tuple[float, float], *, below: bool) -> None:
+def _label(axis: Axes, text: str, at: tuple[float, float], above: float, right: bool) -> None:
     axis.annotate(
         text,
         at,
-        (7, -13 if below else 7),
+        (7 if right else -7, above),
         textcoords="offset points",
+        ha="left" if right else "right",
         fontsize=9,
         fontweight="bold",
         color=INK,

@@ -193,6 +193,7 @@ def _payload(outcome: Outcome, out: Path, report: Path | None, seconds: float) -
             "n": len(outcome.before.ids),
             "before": _means(outcome.before),
             "after": _means(outcome.after),
+            "worse": outcome.worse,
             "gain": {
                 each.figure: {
                     "low": each.interval.low,

@@ -29,6 +29,12 @@ def print_tuned(console: Console, outcome: Outcome, payload: Mapping[str, Any]) 
     console.print()
     console.print(_figures(outcome, payload))
     console.print("real: the 95 % interval of the paired difference leaves out nought")
+    if outcome.worse and outcome.goal.keeps_recall:
+        lost = " and ".join(_TITLES[each] for each in outcome.worse)
+        console.print(
+            f"on questions it never saw the choice loses {lost}: keep the settings as they were, "
+            "or tune on more questions, about more documents"
+        )
     for line in _remarks(payload):
         console.print(line)
     console.print(f"wrote {payload['profile']}: use it with --profile {payload['profile']}")

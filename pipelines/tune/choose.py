@@ -57,6 +57,11 @@ class Goal:
             return self.target_recall
         return self.given if self.max_tokens is None else 0.0
 
+    @property
+    def keeps_recall(self) -> bool:
+        """Whether nothing was asked for, so that nothing may be lost."""
+        return self.target_recall is None and self.max_tokens is None
+
     def excess(self, means: Means) -> tuple[float, float]:
         """By how much, as a share of what is asked, recall is too low and tokens too many.
 
@@ -81,7 +86,7 @@ class Goal:
         return iou, recall, -tokens
 
     def __str__(self) -> str:
-        if self.target_recall is None and self.max_tokens is None:
+        if self.keeps_recall:
             return f"the greatest IoU with no less recall than before ({self.given:.1%})"
         if self.max_tokens is None:
             return f"the fewest tokens with at least {self.least_recall:.1%} recall"

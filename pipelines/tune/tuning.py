@@ -144,6 +144,18 @@ class Outcome:
             )
         ]  # fmt: skip
 
+    @property
+    def worse(self) -> list[str]:
+        """In which figures the chosen settings really lose on the questions reported on.
+
+        Fewer tokens are no loss; more are the price of recall, which a goal may ask for.
+        """
+        return [
+            each.figure
+            for each in self.gain
+            if each.figure != "tokens" and each.real and each.difference < 0
+        ]
+
 
 class _Sides(NamedTuple):
     """Questions to tune on and to report on, each with references, and their documents."""

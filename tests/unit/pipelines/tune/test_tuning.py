@@ -15,6 +15,7 @@ from eval.score import score_run
 from eval.split import split_questions
 from pipelines.evaluate import Watch, prepare, record_run
 from pipelines.scratch import in_scratch
+from pipelines.tune.bench import Figures
 from pipelines.tune.space import with_values
 from pipelines.tune.tuning import Asked, Outcome, tune
 from rag.embedding.registry import bundled_model
@@ -105,6 +106,19 @@ def test_the_gain_is_of_the_questions_side_by_side(outcome: Outcome) -> None:
         mean = sum(b - a for a, b in zip(before, after, strict=True)) / len(before)
         assert each.difference == pytest.approx(mean)
         assert each.interval.low <= mean <= each.interval.high
+
+
+def test_a_real_loss_on_the_other_side_is_named(outcome: Outcome) -> None:
+    ids = tuple(str(number) for number in range(20))
+    many = (1.0,) * 20
+
+    def side(recall: float, iou: float, tokens: float) -> Figures:
+        rows = ((value,) * 20 for value in (recall, iou, tokens))
+        return Figures(ids, *rows, many)
+
+    lost = replace(outcome, before=side(0.9, 0.4, 50), after=side(0.8, 0.5, 90))
+    assert lost.worse == ["recall"]
+    assert replace(outcome, before=lost.before, after=lost.before).worse == []
 
 
 def test_a_finished_search_is_chosen_from_anew_without_a_trial(
