@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import portalocker
+
 from rag.errors import ConfigError, UsageError
 
 __all__ = ["Journal"]
@@ -17,7 +19,7 @@ class Journal:
     """A JSON Lines file: a header that says what the run is, then an entry for each thing done.
 
     An entry is on the disk when `append` returns. A line that a kill cut in half is dropped when
-    the journal is opened again.
+    the journal is opened again. One process at a time writes to it.
 
     Args:
         path: the file; made with its folder where it is not there.
@@ -25,18 +27,20 @@ class Journal:
 
     Raises:
         ConfigError: the file is the journal of another run; the message names each difference.
-        UsageError: it cannot be read or written, or is no journal.
+        UsageError: it cannot be read or written, is no journal, or another process has it open.
     """
 
     def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
         self.path = path
         self.entries: list[dict[str, Any]] = []
+        self._ends: list[int] = []  # of the header, and of each entry
         plain = json.loads(json.dumps(header))
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("a+b")
             try:
-                whole = self._read(plain)
+                self._own()
+                self._read(plain)
             except BaseException:
                 self._file.close()
                 raise
@@ -44,36 +48,57 @@ class Journal:
             raise UsageError(
                 f"cannot write {path}: {error.strerror}", hint="check the path"
             ) from None
-        if not whole:
-            self.append(plain)
-            self.entries.clear()
 
-    def append(self, entry: Mapping[str, Any]) -> None:
-        """Add an entry, durably."""
-        self.entries.append(dict(entry))
-        self._file.write(json.dumps(entry, ensure_ascii=False).encode() + b"\n")
+    def append(self, *entries: Mapping[str, Any]) -> None:
+        """Add entries, durably, in one write."""
+        self.entries += map(dict, entries)
+        lines = [self._line(entry) for entry in entries]
+        for line in lines:
+            self._ends.append((self._ends[-1] if self._ends else 0) + len(line))
+        self._file.write(b"".join(lines))
         self._file.flush()
         os.fsync(self._file.fileno())
+
+    def keep(self, count: int) -> None:
+        """Drop all entries but the first ones."""
+        del self.entries[count:], self._ends[count + 1 :]
+        self._file.truncate(self._ends[-1])
 
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
 
-    def _read(self, header: Mapping[str, Any]) -> int:
-        """Read every whole line, drop what is left of another, and say how long they are."""
+    def _own(self) -> None:
+        try:
+            portalocker.lock(self._file, portalocker.LOCK_EX | portalocker.LOCK_NB)
+        except portalocker.LockException:
+            raise UsageError(
+                f"another run is writing to {self.path}", hint="wait for it, or name another file"
+            ) from None
+
+    def _read(self, header: Mapping[str, Any]) -> None:
+        """Read every whole line, drop what is left of another; an empty file gets its header."""
         self._file.seek(0)
-        whole = 0
-        for number, line in enumerate(self._file):
-            if not line.endswith(b"\n"):
-                break
+        lines = self._file.readlines()
+        half = lines.pop() if lines and not lines[-1].endswith(b"\n") else b""
+        if not lines and half and not self._line(header).startswith(half):
+            self._entry(b"", 0)  # a stranger's file, which is left as it is
+        for number, line in enumerate(lines):
             entry = self._entry(line, number)
             if number == 0:
                 self._require(entry, header)
             else:
                 self.entries.append(entry)
-            whole += len(line)
-        self._file.truncate(whole)
-        return whole
+            self._ends.append((self._ends[-1] if self._ends else 0) + len(line))
+        if half:
+            self._file.truncate(self._ends[-1] if self._ends else 0)
+        if not lines:
+            self.append(header)
+            self.entries.clear()
+
+    @staticmethod
+    def _line(entry: Mapping[str, Any]) -> bytes:
+        return json.dumps(entry, ensure_ascii=False).encode() + b"\n"
 
     def _entry(self, line: bytes, number: int) -> dict[str, Any]:
         try:

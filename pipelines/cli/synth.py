@@ -15,6 +15,7 @@ from pipelines.cli.run import Run, command
 from rag.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
+    from pipelines.synthesize.corpus import Corpus
     from pipelines.synthesize.draft import Engine
     from pipelines.synthesize.run import Synthesis
     from rag.index import Index
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 _TRIES = {"rules": 60, "llm": 10}  # attempts for each question that is wanted
-_ROOM = 768  # tokens of a question with its excerpts, written by a chat model
+_ROOM = 2_048  # tokens of a question with its excerpts, and of thoughts that come before
 
 
 def register(app: typer.Typer) -> None:
@@ -82,7 +83,8 @@ def synth(
         made = synthesize(
             corpus, writer, run.settings.synthesis, budget, out, seed=seed, progress=asked
         )
-    run.show(_payload(made, out, len(corpus.documents)), lambda console: _print(console, made, out))
+    run.show(_payload(made, out, corpus), lambda console: _print(console, made, out))
+    run.exit_code = 4 if corpus.failed else 0
 
 
 def _engine(run: Run, name: str, index: Index) -> Engine:
@@ -90,7 +92,7 @@ def _engine(run: Run, name: str, index: Index) -> Engine:
     from pipelines.synthesize.rules import RulesEngine
 
     if name == "rules":
-        return RulesEngine()
+        return RulesEngine(run.settings.synthesis)
     from rag.generation import load_generator
     from rag.generation.base import Writer
 
@@ -106,7 +108,7 @@ def _engine(run: Run, name: str, index: Index) -> Engine:
     return ModelEngine(writer, run.settings.synthesis, batch)
 
 
-def _payload(made: Synthesis, out: Path, documents: int) -> dict[str, Any]:
+def _payload(made: Synthesis, out: Path, corpus: Corpus) -> dict[str, Any]:
     kept = len(made.lines)
     return {
         "questions": str(out),
@@ -115,7 +117,8 @@ def _payload(made: Synthesis, out: Path, documents: int) -> dict[str, Any]:
         "rejected": made.rejected,
         "kinds": made.kinds,
         "references": _references(made),
-        "documents": {"all": documents, "asked": len(_documents(made))},
+        "documents": {"all": len(corpus.documents), "asked": len(_documents(made))},
+        "failed": list(corpus.failed),
         "exhausted": made.exhausted,
         "llm_calls": made.usage.calls,
         "llm_tokens": made.usage.tokens,

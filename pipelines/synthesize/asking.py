@@ -14,6 +14,7 @@ from pipelines.synthesize.grammar import (
     BASE,
     clause,
     decapitalised,
+    specific,
     subject,
     without_adverb,
 )
@@ -50,21 +51,29 @@ _WHEN = re.compile(
 )
 
 
+_COMPARES = re.compile(r"\b(?:from|than|compared|against|versus|and|after|up|down|or|to)\b")
+_RELATIVE = re.compile(
+    r"\s*(?:-|–|to\b|or\b|higher|lower|more|less|above|below|greater|smaller|better|worse|points?|"  # noqa: RUF001
+    r"times|from|away|ago|later|earlier)"
+)
+
+
 def amount_of(match: re.Match[str]) -> tuple[str, str] | None:
     """Gross margin was 47.3% in 2025: What was gross margin in 2025."""
     of, rest = subject(match["subject"], 12), match["rest"]
     values = values_of(rest[:60])
-    if not of or not values or values[0].kind != "number":
+    if not specific(of, 3 if not _WHEN.search(rest) else 2) or not values:
         return None
-    before = rest[: values[0].span.start].strip()
-    if len(before.split()) > 2:
+    value, before = values[0], rest[: values[0].span.start].strip()
+    if value.kind != "number" or len(before.split()) > 2 or _RELATIVE.match(rest, value.span.end):
         return None
-    when = _WHEN.search(rest, values[0].span.end)
+    compares = _COMPARES.search(rest, value.span.end)
+    when = _WHEN.search(rest, value.span.end, compares.start() if compares else len(rest))
     said = match["verb"] if match["verb"] in ("was", "were", "is", "are") else "was"
     asked = f"What {said} {of}"
     if when and not _WHEN.search(of):
         asked += f" {when[0]}"
-    return asked, values[0].text.strip()
+    return asked, rest[: value.span.end].strip()
 
 
 def how_many(match: re.Match[str]) -> tuple[str, str] | None:
@@ -149,15 +158,31 @@ def what_is(match: re.Match[str]) -> tuple[str, str] | None:
     """Wannacry is a worm that ...: What is Wannacry."""
     term = subject(match["term"], 6)
     be = "are" if match["be"] in ("are", "were") else "is"
-    return (f"What {be} {term}", match["body"].rstrip(".")) if term else None
+    if (
+        not term or not specific(term) or term.lower().startswith("figure")
+    ):  # "the sender was an account" tells what none is
+        return None
+    return f"What {be} {term}", match["body"].rstrip(".")
+
+
+_DONE = re.compile(
+    r"^(?!(?:the|a|an|they|he|she|it|this|these|that|one|some|many)\b)[a-z]+\s"  # an imperative
+    r"|\b(?:should|must|can|could|need(?:s|ed)?\sto|ha(?:s|ve)\sto)\b"
+    r"|\b(?:is|are|was|were|be|been)\s(?:\w+ly\s)?\w+(?:ed|en|wn|ne|ut)\b"
+)
+
+
+_NO_GOAL = re.compile(r"(?:date|this|that|an?|the|our|some|its|their)\b")
 
 
 def how_to(match: re.Match[str]) -> tuple[str, str] | None:
     """To mitigate the flaw, upgrade to 7.4: How can one mitigate the flaw."""
-    goal = match["goal"]
-    if len(goal.split()) > 14 or _pronoun(goal) or goal.split()[0] in ("date", "this", "that"):
+    goal, how = match["goal"], match["how"]
+    if len(goal.split()) > 14 or _pronoun(goal) or _NO_GOAL.match(goal):
         return None
-    return f"How can one {goal}", match["how"].rstrip(".")
+    if not _DONE.search(how):  # a story: to stay unseen, the group changed its tools
+        return None
+    return f"How can one {goal}", how.rstrip(".")
 
 
 def what_should(match: re.Match[str]) -> tuple[str, str] | None:
@@ -168,10 +193,16 @@ def what_should(match: re.Match[str]) -> tuple[str, str] | None:
     return f"What {match['modal']} {who} do to {goal}", match["action"].strip()
 
 
+_NOBODY = re.compile(
+    r"\b(?:tables?|figures?|fig|results?|data|analys[ei]s|e?-?mails?|sections?|messages?|evidence)\b",
+    re.I,
+)
+
+
 def who_says(match: re.Match[str]) -> tuple[str, str] | None:
     """The bureau warned that X: Who warned that X."""
     who, what = subject(match["who"], 8), clause(match["what"], 20)
-    if not who or _pronoun(what) or len(what.split()) < 4:
+    if not specific(who) or _NOBODY.search(who) or _pronoun(what) or len(what.split()) < 5:
         return None
     return f"Who {match['verb']} that {decapitalised(what)}", match["who"][: len(who)]
 
@@ -187,25 +218,30 @@ def according(match: re.Match[str]) -> tuple[str, str] | None:
 def by_whom(match: re.Match[str]) -> tuple[str, str] | None:
     """The bridge was designed by Okafor: By whom was the bridge designed."""
     what, agent = subject(match["subject"]), clause(match["agent"], 8)
-    if not what or not agent or _pronoun(agent):
+    if not specific(what) or not specific(agent) or agent[0].isdigit() or _pronoun(agent):
         return None
     return f"By whom or what {match['be']} {what} {match['part']}", agent
 
 
 def why(match: re.Match[str]) -> tuple[str, str] | None:
     """Costs were higher because fuel rose: Why were costs higher."""
-    who, what = subject(match["subject"]), without_adverb(match["rest"].strip(" ,"))
+    who, what = subject(match["subject"]), without_adverb(match["rest"]).strip(" ,")
     if not who or _pronoun(what) or not 1 <= len(what.split()) <= 16:
+        return None
+    if what.endswith((" not", " only", " partly")) or what in ("not", "only"):
         return None
     asked = f"Why {match['be']} {who} {what}"
     return asked, clause(match["why"], 30) or match["why"].rstrip(".")
+
+
+_NO_VERB = re.compile(r"by\b|(?:\S+\s){0,3}(?:is|are|was|were|has|have|had|also)\b")
 
 
 def what_does(match: re.Match[str]) -> tuple[str, str] | None:
     """DC-SIGNR plays a crucial role in MTCT: What plays a crucial role in MTCT."""
     done = clause(match["done"], 14)
     who = subject(match["subject"], 8)
-    if not who or len(done.split()) < 3 or _pronoun(done):
+    if not specific(who) or len(done.split()) < 3 or _pronoun(done) or _NO_VERB.match(done):
         return None
     return f"What {match['verb']} {done}", match["subject"][: len(who)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -29,11 +30,12 @@ _JSONL = "jsonl:"
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """Documents, an index of them, and what to call the whole of them."""
+    """Documents, an index of them, what to call the whole, and which could not be read."""
 
     documents: tuple[Document, ...]
     index: Index
     name: str
+    failed: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -52,29 +54,35 @@ def open_corpus(settings: Settings, source: str, progress: Progress | None) -> I
     """
     if source and not (Path(source) / "edge_config.json").is_file():
         connector = open_source(source, ignore=settings.ingest.ignore)
-        documents = tuple(_fetched(connector, connector.list()))
+        failed: list[str] = []
+        documents = tuple(_fetched(connector, connector.list(), failed))
         with open_scratch(in_scratch(settings, Path(source))) as index:
             ingest(index, [connector], prune=True, yes=True, progress=progress)
-            yield Corpus(_named_apart(documents), index, Path(source).resolve().stem)
+            name = Path(source).resolve().stem
+            yield Corpus(_named_apart(documents), index, name, tuple(failed))
         return
     if source:
         store = StoreSettings(kind="edge", path=Path(source))
         settings = settings.model_copy(update={"store": store})
     with open_index(settings) as index:
         records = [record for record in index.store.documents() if record.live]
-        documents = tuple(_stored(records))
-        yield Corpus(_named_apart(documents), index, settings.store.collection)
+        failed = []
+        documents = tuple(_stored(records, failed))
+        yield Corpus(_named_apart(documents), index, settings.store.collection, tuple(failed))
 
 
-def _fetched(connector: Connector, refs: Iterable[SourceRef]) -> Iterator[Document]:
+def _fetched(
+    connector: Connector, refs: Iterable[SourceRef], failed: list[str]
+) -> Iterator[Document]:
     for ref in refs:
         try:
             yield connector.fetch(ref)
         except DocumentError as error:
+            failed.append(ref.source)
             logger.warning("%s: %s", ref.source, error)
 
 
-def _stored(records: Sequence[DocumentRecord]) -> Iterator[Document]:
+def _stored(records: Sequence[DocumentRecord], failed: list[str]) -> Iterator[Document]:
     """The documents of an index, read again from where they came; changed ones are left out.
 
     An index holds chunks: what stands between two of them is not in it.
@@ -84,33 +92,32 @@ def _stored(records: Sequence[DocumentRecord]) -> Iterator[Document]:
         lines = record.namespace.startswith(_JSONL)
         by_place.setdefault(record.namespace if lines else record.key, []).append(record)
     for place, members in by_place.items():
-        connector: Connector
-        if place.startswith(_JSONL):
-            connector = JsonlConnector(place.removeprefix(_JSONL))
-        else:
-            connector = FilesConnector(place)
+        lines = place.startswith(_JSONL)
+        connector: Connector = (
+            JsonlConnector(place.removeprefix(_JSONL)) if lines else FilesConnector(place)
+        )
         wanted = {record.key: record for record in members}
         try:
             refs = [ref for ref in connector.list() if ref.key in wanted]
         except UsageError as error:
+            failed += [record.source for record in members]
             logger.warning("%s", error)
             continue
-        for document in _fetched(connector, refs):
+        for document in _fetched(connector, refs, failed):
             record = wanted[document.key]
             named = replace(document, name=record.name, source=record.source)
             if named.revision == record.revision:
                 yield named
             else:
-                logger.warning(
-                    "%s has changed since it was ingested, and is left out", record.source
-                )
+                failed.append(record.source)
+                logger.warning("%s has changed since it was ingested: left out", record.source)
 
 
 def _named_apart(documents: tuple[Document, ...]) -> tuple[Document, ...]:
     """The documents, if a reference can name each of them."""
-    names = [document.name for document in documents]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
+    counts = Counter(document.name for document in documents)
+    twice, count = next(iter(counts.most_common(1)), ("", 0))
+    if count > 1:
         raise UsageError(
             f"two documents are called {twice}: a question could not say which it is about",
             hint="name the folder above both as the one source",

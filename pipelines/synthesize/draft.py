@@ -15,10 +15,10 @@ __all__ = ["CAUSES", "UNUSED", "Draft", "Engine", "Rejected", "Task", "Usage"]
 CAUSES = {
     "nothing to ask": "the text gave no question of any kind",
     "malformed": "the model did not write what it was asked for",
-    "no answer": "the model failed",
+    "no answer": "the model failed at this text, and not at others",
     "quote not found": "an excerpt does not stand in the text that was shown",
-    "repeated text": "an excerpt stands in the document more than once",
     "too many excerpts": "more than a question may have",
+    "repeated text": "an excerpt stands in the document more than once",
     "not a question": "it has no question mark, no question word, or is too short or too long",
     "vague": "it points at something that only a reader of the page can see",
     "leakage": "it holds its answer, or repeats its evidence",
@@ -63,6 +63,8 @@ class Draft:
     kind: QuestionKind
     references: SpanSet
     usage: Usage = UNUSED
+    persona: str = ""
+    """Whom the model was told to be."""
 
     @property
     def excerpts(self) -> list[str]:

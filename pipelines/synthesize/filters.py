@@ -31,11 +31,13 @@ _SAME = 0.95  # cosine from which another sentence says what an excerpt says
 _SHORT_ANSWER = 6  # words; a longer answer may share words with its question
 
 _ASKS = re.compile(
-    r"\b(?:what|which|who|whom|whose|when|where|why|how|is|are|was|were|do|does|did|can|could|"
-    r"should|must|has|have|had|will|would|name|list|describe|explain)\b",
+    r"\b(?:what|which|who|whom|whose|when|where|why|how)\b|(?:^|,\s)(?:is|are|was|were|do|does|did|"
+    r"can|could|should|must|has|have|had|will|would)\b",
     re.IGNORECASE,
 )
-_PREAMBLE = re.compile(r"^(?:sure|here (?:is|are)|question|certainly|of course)\b|[\n<>{}]", re.I)
+_PREAMBLE = re.compile(
+    r"^(?:sure|here (?:is|are)|question:|certainly[,!]|of course)|</?\w|[\n{}]", re.I
+)
 
 
 class Filters:
@@ -55,6 +57,7 @@ class Filters:
     def cause(self, draft: Draft) -> str:
         """Why the question is to be rejected, or ""."""
         checks = (
+            ("repeated text", self._stands_twice),
             ("not a question", self._is_no_question),
             ("vague", lambda each: vague(each.question)),
             ("leakage", self._leaks),
@@ -71,6 +74,11 @@ class Filters:
             self._texts.update(map(_normal, new))
             vectors = self._index.sentences.embed_queries(new)
             self._vectors = np.concatenate((self._vectors, vectors))
+
+    def _stands_twice(self, draft: Draft) -> bool:
+        """Whether the document says an excerpt again, in the same words: which one is meant?"""
+        folded = draft.task.window.reading.folded
+        return any(folded.count(one_line(each.lower())) > 1 for each in draft.excerpts)
 
     def _is_no_question(self, draft: Draft) -> bool:
         words = draft.question.split()

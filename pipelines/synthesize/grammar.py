@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 
+from rag.grounding.support import content_words
+
 __all__ = [
     "AUXILIARY",
     "BASE",
     "clause",
     "decapitalised",
     "one_line",
+    "specific",
     "subject",
     "vague",
     "without_adverb",
@@ -61,6 +64,8 @@ BASE = {
 }
 """Base form to its other forms, past before present: verbs that a number follows."""
 
+_TERM = 11  # letters of a word that is a term of its subject
+
 _DETERMINERS = frozenset(
     "a all although an and any as at because both by during each either every few for from half "
     "if in its many more most much nearly no one only other our over several some such that the "
@@ -70,8 +75,8 @@ _NEVER_FIRST = frozenset(
     "after although and as at based because before but by despite during for from given however if "
     "in into like of on or per since so than then though thus to under unless until upon via when "
     "where whereas whether while with within without yet see note here thereby therefore hence "
-    "moreover furthermore additionally finally once except whether unlike instead nor first second "
-    "third next also additional again".split()
+    "moreover furthermore additionally finally once even except whether unlike instead nor first "
+    "second third next also additional again".split()
 )
 _POINTING = frozenset(
     "he her here his i it its itself me my our ours she such that their them there these they "
@@ -79,15 +84,18 @@ _POINTING = frozenset(
     "some one ones all each and but or if when while following same further".split()
 )
 _TO_THE_PAGE = re.compile(
-    r"\b(?:(?:this|these|the(?:\s(?:above|following|present|current|given|provided))?)\s"
-    r"(?:text|passage|passages|document|documents|article|excerpt|excerpts|paragraph|section|"
-    r"table|figure|statement|context|source|author|authors|fact|facts)|above|below|here|"
-    r"mentioned|as\sfollows|following)\b",
+    r"\b(?:this|these|the(?:\s(?:above|following|present|current|given|provided))?)\s"
+    r"(?:text|passages?|documents?|articles?|excerpts?|paragraphs?|authors?|facts?)\b|"
+    r"\b(?:this|these)\s(?:section|table|figure|study|paper|report|chapter|data|results?)\b|"
+    r"\b(?:as\sfollows|mentioned\s(?:above|below)|described\sabove|table\s\d|fig(?:ure|\.)\s?\d)\b",
     re.IGNORECASE,
 )
+# In small letters: US and IT are none of these.
 _OPENS_POINTING = re.compile(
-    r"\b(?:this|these|those|such\sa|it|they|them|he|she|him|we|us|our|its|their)\b", re.IGNORECASE
+    r"\b(?:[Tt]his|[Tt]hese|[Tt]hose|[Ss]uch\sa|[Ii]t|[Tt]hey|them|[Hh]e|[Ss]he|him|[Ww]e|us|[Oo]ur|"
+    r"[Ii]ts|[Tt]heir)\b"
 )
+_BACKWARDS = re.compile(r"\b(?:it|its|they|their|them|themselves|itself)\b")
 _CLAUSE_ENDS = re.compile(
     r"\s*(?:[;:,](?=\s|$)|[()\[\]—–]|\s-\s|(?<!\d)\.(?=\s|$)|\s(?:which|while|whereas|although|but|"  # noqa: RUF001
     r"because|since|who|whose|where|and\s(?:is|was|are|were|has|have|the|its|it|that|may|can))\b)"
@@ -97,7 +105,8 @@ _VERBS = re.compile(
     r"\b(?:is|are|was|were|be|been|has|have|had|do|does|did|can|could|may|might|will|would|shall|"
     r"should|must|that|which|who|whose|if|when|while|because|although|said|says|use|uses|used|"
     r"show|shows|showed|shown|suggest|indicate|indicates|indicated|become|became|remain|remains|"
-    rf"remained|{'|'.join(' '.join(BASE.values()).split())})\b",
+    r"remained|assess|assesses|assessed|believe|believes|believed|"
+    rf"{'|'.join(' '.join(BASE.values()).split())})\b",
     re.IGNORECASE,
 )
 
@@ -135,7 +144,7 @@ def subject(phrase: str, most: int = 10) -> str:
     plain = (
         1 <= len(words) <= most
         and words[0] not in _POINTING | _NEVER_FIRST
-        and words[-1] not in _DETERMINERS | _NEVER_FIRST
+        and words[-1] not in _DETERMINERS | _NEVER_FIRST | _POINTING
         and not words[0].endswith("ly")
         and not _VERBS.search(bare)
         and not _OPENS_POINTING.search(bare)
@@ -152,10 +161,36 @@ def clause(text: str, most: int = 16) -> str:
     return found if 1 <= len(found.split()) <= most else ""
 
 
+def specific(phrase: str, words: int = 2) -> bool:
+    """Whether a phrase has a name in it, or so many words that carry meaning.
+
+    >>> specific("the executable"), specific("the Emotet loader"), specific("movement restriction")
+    (False, True, True)
+    """
+    named = re.search(r"(?<=\s)[A-Z]|\d|^[A-Z]\w*[A-Z]|^(?!The\b|An?\b)[A-Z]\w+\s[A-Z]", phrase)
+    told = content_words(phrase) - _DETERMINERS
+    return bool(phrase) and (bool(named) or len(told) >= words or _is_rare(told))
+
+
+def _is_rare(words: set[str]) -> bool:
+    """One word that is long enough to be a term by itself."""
+    return any(len(word) >= _TERM for word in words)
+
+
 def vague(question: str) -> bool:
     """Whether a question points at what only a reader of the page sees.
 
-    >>> vague("What does the passage say of sales?"), vague("What were net sales in 2019?")
+    What a pronoun stands for may be named before it.
+
+    >>> vague("What does the passage say of sales?"), vague("What were US net sales in 2019?")
+    (True, False)
+    >>> vague("Why did they sell?"), vague("Why did Acme raise its dividend?")
     (True, False)
     """
-    return bool(_TO_THE_PAGE.search(question) or _OPENS_POINTING.search(question))
+    if _TO_THE_PAGE.search(question):
+        return True
+    pointing = _OPENS_POINTING.search(question)
+    if pointing is None:
+        return False
+    backwards = _BACKWARDS.fullmatch(pointing[0])
+    return not (backwards and specific(question[: pointing.start()].partition(" ")[2].strip()))

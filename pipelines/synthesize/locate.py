@@ -16,7 +16,7 @@ from rag.types import Chunk, Document, Passage
 
 __all__ = ["locate", "merged", "shown"]
 
-_SHORTEST = 12  # characters of an excerpt; a shorter one stands everywhere
+_SHORTEST = 4  # characters of an excerpt
 
 
 def shown(window: Window, pieces: SpanSet) -> list[Passage]:
@@ -24,8 +24,8 @@ def shown(window: Window, pieces: SpanSet) -> list[Passage]:
     return [_passage(window.document, span) for span in pieces]
 
 
-def locate(quotes: Sequence[str], window: Window, passages: Sequence[Passage]) -> SpanSet | str:
-    """The spans of all quotes in the window's document, or the cause of a rejection.
+def locate(quotes: Sequence[str], window: Window, passages: Sequence[Passage]) -> SpanSet | None:
+    """The spans of all quotes in the window's document; None if one is not found.
 
     Quotes that overlap, or that only white space parts, are one span.
     """
@@ -34,12 +34,9 @@ def locate(quotes: Sequence[str], window: Window, passages: Sequence[Passage]) -
     for quote in quotes:
         anchor = find_quote(quote, passages)
         if anchor is None or len(anchor.span) < _SHORTEST:
-            return "quote not found"
-        span = _with_stop(anchor.span, quote, text)
-        if text.count(span.text_in(text)) > 1:
-            return "repeated text"
-        spans.append(span)
-    return merged(spans, text) if spans else "quote not found"
+            return None
+        spans.append(_with_stop(anchor.span, quote, text))
+    return merged(spans, text) if spans else None
 
 
 def _with_stop(span: Span, quote: str, text: str) -> Span:

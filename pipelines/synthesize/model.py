@@ -7,22 +7,24 @@ is given a fact, a sentence that was chosen for it, and writes the question that
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from eval.metrics.answer import contained, token_f1
-from pipelines.synthesize.draft import Draft, Rejected, Task, Usage
+from pipelines.synthesize.draft import UNUSED, Draft, Rejected, Task, Usage
 from pipelines.synthesize.grammar import one_line, subject
 from pipelines.synthesize.locate import locate, merged, shown
 from pipelines.synthesize.prompts import (
-    SCHEMA,
     VERSION,
     answer_of_fact,
     ask_of_fact,
     ask_of_passages,
     read_written,
+    schema,
 )
-from rag.generation.base import Generation, PromptWith, Writer
+from rag.generation.base import Generation, PromptWith, Summariser, Writer
 from rag.generation.prompt import chat_answer
+from rag.grounding.answers import DENIES
 from rag.grounding.consensus import agree
 from rag.grounding.support import content_words, figures
 from rag.grounding.values import values_of
@@ -36,6 +38,7 @@ _FEWEST_WORDS, _MOST_WORDS = 8, 45  # of a fact
 _SHOWN_AGAIN = 5  # questions about a document that a model is told of
 _ENOUGH = 0.4  # F1 of two answers that say the same in words of their own
 _HELD = 0.6  # share of a question's words that its fact must hold
+_NAME = re.compile(r"\b[A-Z]\w+")
 _FORMS: tuple[tuple[str, QuestionKind], ...] = (
     ("how many", "numeric"),
     ("how much", "numeric"),
@@ -69,7 +72,9 @@ class ModelEngine:
     @property
     def signature(self) -> str:
         """The model and the version of the prompts."""
-        return f"{self._writer.name}, {VERSION}"
+        writer = self._writer
+        name = writer.signature if isinstance(writer, Summariser) else writer.name
+        return f"{name}, {VERSION}"
 
     def draft(self, tasks: Sequence[Task]) -> list[Draft | Rejected]:
         """A question for each task.
@@ -79,7 +84,7 @@ class ModelEngine:
         """
         drafts = self._of_facts(tasks) if self._writer.few_shot else self._of_passages(tasks)
         for each in drafts:
-            if isinstance(each, Draft):
+            if each.question:
                 self.remember(each.task.window.document.id, each.question)
         return drafts
 
@@ -94,15 +99,11 @@ class ModelEngine:
             ModelError: the model does not answer.
         """
         if self._writer.few_shot:  # it wrote the answer from nothing else
-            return True, Usage()
+            return True, UNUSED
         passages = tuple(shown(draft.task.window, draft.references))
         asked: PromptWith = lambda context: chat_answer(draft.question, context)  # noqa: E731
         (again,) = self._writer.write([asked], Context(passages))
-        told = agree(draft.question, draft.answer, again.text)
-        alike = token_f1(again.text, [draft.answer]) >= _ENOUGH
-        held = contained(again.text, [draft.answer])
-        silent = told.rule in ("abstained", "unparseable")
-        return not silent and bool(told.agreed or alike or held), _usage([again])
+        return _same(draft.question, draft.answer, again.text), _usage([again])
 
     def _of_passages(self, tasks: Sequence[Task]) -> list[Draft | Rejected]:
         passages = [
@@ -110,7 +111,7 @@ class ModelEngine:
             for task in tasks
         ]
         asked = [self._asking(*pair) for pair in zip(tasks, passages, strict=True)]
-        replies = self._writer.write(asked, Context(), schema=SCHEMA)
+        replies = self._writer.write(asked, Context(), schema=schema(self._settings.max_references))
         return [
             self._read(task, pieces, reply)
             for task, pieces, reply in zip(tasks, passages, replies, strict=True)
@@ -133,12 +134,17 @@ class ModelEngine:
             return Rejected(task, "nothing to ask", usage=used)
         if not written.answer:
             return Rejected(task, "malformed", written.question, used)
-        if len(written.excerpts) > self._settings.max_references:
-            return Rejected(task, "too many excerpts", written.question, used)
         found = locate(written.excerpts, task.window, passages)
-        if isinstance(found, str):
-            return Rejected(task, found, written.question, used)
-        return Draft(task, written.question, written.answer, task.kind, found, used)
+        if found is None:
+            return Rejected(task, "quote not found", written.question, used)
+        if len(found.spans) > self._settings.max_references:
+            return Rejected(task, "too many excerpts", written.question, used)
+        kind = task.kind
+        if kind == "comparison" and len(found.spans) < 2:  # it asked for something else
+            kind = _kind_of(written.question)
+        return Draft(
+            task, written.question, written.answer, kind, found, used, persona=task.persona
+        )
 
     def _of_facts(self, tasks: Sequence[Task]) -> list[Draft | Rejected]:
         return [self._of_fact(task) for task in tasks]
@@ -162,6 +168,21 @@ class ModelEngine:
             return Rejected(task, "unanswerable", question, used)
         references = merged([reading.sentences[number]], task.window.document.text)
         return Draft(task, question, answered.text, _kind_of(question), references, used)
+
+
+def _same(question: str, answer: str, again: str) -> bool:
+    """Whether two answers say the same: by their kind, or in most words, all figures and names."""
+    told = agree(question, answer, again)
+    if told.agreed or told.rule in ("abstained", "unparseable"):
+        return told.agreed and told.rule != "abstained"
+    words, others = content_words(answer), content_words(again)
+    names = {word.lower() for word in _NAME.findall(answer)} & words
+    return (
+        bool(token_f1(again, [answer]) >= _ENOUGH or contained(again, [answer]))
+        and figures(words) <= others
+        and names <= {word.lower() for word in re.findall(r"\w+", again)}
+        and bool(DENIES.search(answer)) == bool(DENIES.search(again))
+    )
 
 
 def _usage(replies: Sequence[Generation]) -> Usage:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from pydantic_core import from_json
 
 from rag.generation.base import Prompt
@@ -13,13 +14,13 @@ from rag.generation.prompt import defused, on_one_line
 from rag.settings import QuestionKind
 
 __all__ = [
-    "SCHEMA",
     "VERSION",
     "Written",
     "answer_of_fact",
     "ask_of_fact",
     "ask_of_passages",
     "read_written",
+    "schema",
 ]
 
 VERSION = "prompts 1"
@@ -68,27 +69,41 @@ Answer: to save strength
 
 """
 
-SCHEMA: dict[str, Any] = {
+
+def schema(most: int) -> dict[str, Any]:
+    """The JSON schema of a reply with at most so many excerpts, for engines that hold to one."""
+    return {**_SCHEMA, "properties": {**_PROPERTIES, "excerpts": {**_EXCERPTS, "maxItems": most}}}
+
+
+_EXCERPTS: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
+_PROPERTIES: dict[str, Any] = {
+    "question": {"type": "string"},
+    "answer": {"type": "string"},
+    "excerpts": _EXCERPTS,
+}
+_SCHEMA: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
     "required": ["question", "answer", "excerpts"],
-    "properties": {
-        "question": {"type": "string"},
-        "answer": {"type": "string"},
-        "excerpts": {"type": "array", "items": {"type": "string"}, "maxItems": 8},
-    },
+    "properties": _PROPERTIES,
 }
-"""The JSON schema of a reply, for engines that hold a model to one."""
 
 
 class Written(BaseModel):
     """A reply, as the model wrote it."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, str_strip_whitespace=True)
+    model_config = ConfigDict(
+        extra="ignore", frozen=True, str_strip_whitespace=True, coerce_numbers_to_str=True
+    )
 
     question: str
     answer: str = ""
     excerpts: tuple[str, ...] = ()
+
+    @field_validator("excerpts", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
 
 
 def ask_of_passages(
@@ -134,8 +149,10 @@ def answer_of_fact(fact: str, question: str) -> Prompt:
 
 def read_written(text: str) -> Written | None:
     """What a chat model wrote, or None where that is no question: JSON, with words around it."""
-    begun = text[max(text.find("{"), 0) :]
-    try:
-        return Written.model_validate(from_json(begun[: begun.rfind("}") + 1]))
-    except (ValueError, ValidationError):
-        return None
+    end = text.rfind("}") + 1
+    for begun in re.finditer(r"\{", text):
+        try:
+            return Written.model_validate(from_json(text[begun.start() : end]))
+        except (ValueError, ValidationError):
+            continue
+    return None

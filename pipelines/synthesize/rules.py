@@ -37,11 +37,11 @@ from pipelines.synthesize.grammar import (
     AUXILIARY,
     one_line,
 )
+from pipelines.synthesize.locate import merged
 from pipelines.synthesize.windows import Window
 from rag.grounding.values import values_of
 from rag.sentences import is_row
-from rag.settings import QuestionKind
-from rag.spans import Span, SpanSet
+from rag.settings import QuestionKind, SynthesisSettings
 
 __all__ = ["RulesEngine"]
 
@@ -52,6 +52,13 @@ _LONGEST_ANSWER = 400  # characters of an answer that is a text
 
 
 _LISTED = re.compile(r"\(?\w{1,2}[.)]\s")  # the number of an item of a list
+
+
+_OPENING = 10  # words of a sentence, among which its subject stands
+_NOUN = re.compile(  # the end of a phrase: "of the outer basin and"
+    r"\b(?:the|an?|its|their|of|in|for|with)\s(?:[\w-]+\s){0,2}?([a-z]{5,})"
+    r"(?=\s(?:of|in|for|to|by|with|and|or|is|are|was|were|has|have|that|which|from|on|at)\b|[.,;:)])"
+)
 
 
 class _Found(NamedTuple):
@@ -69,7 +76,8 @@ class RulesEngine:
     signature = VERSION
     batch = 1
 
-    def __init__(self) -> None:
+    def __init__(self, settings: SynthesisSettings) -> None:
+        self._settings = settings
         self._asked: set[tuple[str, str]] = set()
 
     def draft(self, tasks: Sequence[Task]) -> list[Draft | Rejected]:
@@ -86,36 +94,34 @@ class RulesEngine:
         return all(part.lower() in told for part in draft.answer.split(" | ")), Usage()
 
     def _draft(self, task: Task) -> Draft | Rejected:
-        window = task.window
-        # What is said apart is asked about in its turn only: it would stand in for everything.
-        others = (
-            (kind, rule) for kind, rule in RULES.items() if kind not in (task.kind, "comparison")
-        )
-        cloze = [(task.kind, _CLOZE)] if task.kind == "numeric" else []
-        for kind, rule in ((task.kind, RULES[task.kind]), *others, *cloze):
-            fresh = [each for each in rule(window) if self._key(window, each) not in self._asked]
+        window, most = task.window, self._settings.max_references
+        for kind, rule in self._rules(task.kind):
+            fresh = [
+                each
+                for each in rule(window)
+                if self._key(window, each) not in self._asked and len(each.sentences) <= most
+            ]
             if fresh:
                 found = fresh[task.number % len(fresh)]
                 self._asked.add(self._key(window, found))
                 spans = [window.reading.sentences[at] for at in found.sentences]
-                references = SpanSet(_whole(window, spans))
+                references = merged(spans, window.document.text)
                 return Draft(task, found.question, found.answer, kind, references)
         return Rejected(task, "nothing to ask")
+
+    def _rules(self, wanted: QuestionKind) -> Iterator[tuple[QuestionKind, _Rule]]:
+        """The rules of the kind that is wanted, then of those that may stand in for it."""
+        yield wanted, RULES[wanted]
+        for kind in self._settings.kinds:
+            # What is said apart is asked about in its turn only: it would stand in for everything.
+            if kind not in (wanted, "comparison"):
+                yield kind, RULES[kind]
+        if wanted == "numeric":
+            yield wanted, _CLOZE
 
     @staticmethod
     def _key(window: Window, found: _Found) -> tuple[str, str]:
         return window.document.id, found.question
-
-
-def _whole(window: Window, spans: Sequence[Span]) -> Iterator[Span]:
-    """The spans, and what stands between two that only white space parts."""
-    text = window.document.text
-    last: Span | None = None
-    for span in spans:
-        if last and not text[last.end : span.start].strip():
-            yield Span(last.end, span.start)
-        yield span
-        last = span
 
 
 def _statements(window: Window) -> Iterator[tuple[int, str]]:
@@ -135,10 +141,11 @@ def _statements(window: Window) -> Iterator[tuple[int, str]]:
             yield number, text
 
 
+_Rule = Callable[[Window], Iterator[_Found]]
 _Pattern = tuple[re.Pattern[str], Callable[[re.Match[str]], tuple[str, str] | None]]
 
 
-def _by(*patterns: _Pattern) -> Callable[[Window], Iterator[_Found]]:
+def _by(*patterns: _Pattern) -> _Rule:
     """A rule that tries patterns on every statement of a window."""
 
     def rule(window: Window) -> Iterator[_Found]:
@@ -159,27 +166,35 @@ def _by(*patterns: _Pattern) -> Callable[[Window], Iterator[_Found]]:
 
 def _compare(window: Window) -> Iterator[_Found]:
     """Sentences on one topic, some of them far away: what all of them say of it."""
-    word, sentences = window.topic
-    texts = [one_line(window.reading.text(at)) for at in sentences]
-    plain = [len(text.split()) >= _FEWEST_WORDS and not is_row(text) for text in texts]
-    if not word or not all(plain):
-        return
-    about = _joined_words([_subject_matter(window, at) for at in sentences])
-    if not about:
-        return
-    written = _as_written(window, word, texts)
-    numbers = [[v.text for v in values_of(text) if v.kind == "number"] for text in texts]
-    if all(numbers) and len(texts) == 2:
-        asked = f"How do the figures given for {written} compare, those on {about}?"
+    for word, sentences in window.topics:
+        texts = [one_line(window.reading.text(at)) for at in sentences]
+        about = _joined_words([_subject_matter(window, at) for at in sentences])
+        if not about or not all(_is_about(word, text) for text in texts):
+            continue
+        written = _as_written(window, word, texts)
+        numbers = [[v.text for v in values_of(text) if v.kind == "number"] for text in texts]
+        if all(numbers) and len(texts) == 2:
+            asked = f"How do the figures given for {written} compare, those on {about}?"
+            yield _Found(asked, _joined(texts), sentences)
+        asked = f"What is said about {written} with regard to {about}?"
         yield _Found(asked, _joined(texts), sentences)
-    asked = f"What is said about {written} with regard to {about}?"
-    yield _Found(asked, _joined(texts), sentences)
+
+
+def _is_about(word: str, text: str) -> bool:
+    """Whether a sentence is a plain one, and has the word near its beginning, as its subject."""
+    opening = " ".join(text.split()[:_OPENING]).lower()
+    return (
+        _FEWEST_WORDS <= len(text.split()) <= _MOST_WORDS
+        and text[-1] == "."
+        and not is_row(text)
+        and re.search(rf"\b{re.escape(word)}\b", opening) is not None
+    )
 
 
 def _subject_matter(window: Window, number: int) -> str:
-    """The rarest long word of a sentence that the document writes in small letters."""
+    """The rarest noun of a sentence, as far as its neighbours tell a noun, in small letters."""
     reading = window.reading
-    words = re.findall(r"\b[a-z]{6,}\b", reading.text(number))
+    words = _NOUN.findall(one_line(reading.text(number)))
     known = [word for word in words if word in reading.where and not word.endswith("ly")]
     return min(known, key=lambda word: (len(reading.where[word]), -len(word), word), default="")
 
@@ -211,7 +226,7 @@ def _joined(texts: Sequence[str]) -> str:
     return " | ".join(texts)
 
 
-RULES: Mapping[QuestionKind, Callable[[Window], Iterator[_Found]]] = {
+RULES: Mapping[QuestionKind, _Rule] = {
     "numeric": _by(
         (
             re.compile(

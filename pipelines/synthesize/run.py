@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -18,13 +18,17 @@ from pipelines.synthesize.corpus import Corpus
 from pipelines.synthesize.draft import CAUSES, UNUSED, Draft, Engine, Rejected, Task, Usage
 from pipelines.synthesize.filters import Filters
 from pipelines.synthesize.windows import Windows
-from rag.errors import ModelError
+from rag.errors import ModelError, UsageError
 from rag.ids import digest
-from rag.settings import SynthesisSettings
+from rag.settings import Settings, SynthesisSettings
 
 __all__ = ["Budget", "Synthesis", "synthesize"]
 
-_FAILURES_IN_A_ROW = 5  # calls of the model that failed, before the run is given up
+_FAILURES_IN_A_ROW = 5  # batches at which the model failed, before the run is given up
+_DRY, _FEWEST_DRY = (
+    3,
+    200,
+)  # attempts a document, and in all, that gave nothing to ask: no more will
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,8 @@ class Synthesis:
     usage: Usage = UNUSED
     seconds: float = 0.0
     exhausted: bool = False
+    dry: int = 0
+    """Attempts in a row, the last ones, that found nothing to ask."""
 
     @property
     def rejected(self) -> dict[str, int]:
@@ -66,6 +72,7 @@ class Synthesis:
         self.attempts += 1
         self.seconds += entry["seconds"]
         self.usage = self.usage.plus(Usage(entry["llm_calls"], entry["llm_tokens"]))
+        self.dry = self.dry + 1 if entry["cause"] == "nothing to ask" else 0
         if entry["cause"]:
             self.causes[entry["cause"]] += 1
         else:
@@ -100,7 +107,7 @@ def synthesize(
     Raises:
         ModelError: the language model fails several times in a row.
         ConfigError: the journal is that of another run.
-        UsageError: the file cannot be written.
+        UsageError: the file cannot be written; no question was kept.
     """
     require_writable(out)
     journal = Journal(_journal(out), _header(corpus, engine, settings, seed))
@@ -108,6 +115,12 @@ def synthesize(
         made = _Attempts(corpus, engine, settings, seed).run(journal, budget, progress)
     finally:
         journal.close()
+    if not made.lines:
+        causes = ", ".join(f"{count} {cause}" for cause, count in made.rejected.items())
+        raise UsageError(
+            f"no question was kept of {made.attempts} attempts ({causes})",
+            hint="give more or other documents, a better model, or more --attempts",
+        )
     with writing_whole(out) as stream:
         for line in made.lines:
             stream.write(json.dumps(line, ensure_ascii=False) + "\n")
@@ -125,13 +138,20 @@ def _header(
     return {
         "journal": "questions",
         "spanrag": version("spanrag"),
-        "documents": digest(sorted((each.name, each.revision) for each in corpus.documents)),
+        "documents": digest(sorted((each.name, each.revision) for each in corpus.documents))[:12],
         "engine": engine.name,
         "model": engine.signature,
-        "settings": digest(settings.model_dump(mode="json")),
+        "batch": engine.batch,
+        "settings": digest(settings.model_dump(mode="json"))[:12],
         "embedder": corpus.index.embedder.fingerprint,
+        "index": digest(_searching(corpus.index.settings))[:12],
         "seed": seed,
     }
+
+
+def _searching(settings: Settings) -> dict[str, Any]:
+    """The settings on which it depends what a search finds: rivals are looked for by one."""
+    return settings.model_dump(mode="json", include={"chunking", "lexical", "retrieval"})
 
 
 class _Attempts:
@@ -148,46 +168,70 @@ class _Attempts:
         self._filters = Filters(corpus.index, settings)
 
     def run(self, journal: Journal, budget: Budget, progress: Progress | None) -> Synthesis:
+        batch = self._engine.batch
+        journal.keep(len(journal.entries) // batch * batch)  # a kill may have cut one in half
+        made = self._replayed(journal)
+        if progress:
+            progress.start(max(budget.questions - len(made.lines), 0))
+        error: ModelError | None = None
+        failed: list[Rejected] = []  # the model's fault, or that of these texts?
+        while len(made.lines) < budget.questions and not self._spent(made, budget, len(failed)):
+            first = made.attempts + len(failed)
+            began = time.perf_counter()
+            outcomes, error = self._outcomes([self._task(first + at) for at in range(batch)])
+            seconds = (time.perf_counter() - began) / batch
+            if error is not None and all(_failed(each) for each in outcomes):
+                failed += [each for each in outcomes if isinstance(each, Rejected)]
+                if len(failed) >= _FAILURES_IN_A_ROW * batch:
+                    raise _gone(self._engine, error)
+                continue
+            before = len(made.lines)
+            entries = [
+                *(self._entry(each, 0.0) for each in failed),
+                *(self._entry(each, seconds) for each in outcomes),
+            ]
+            failed.clear()
+            journal.append(*entries)
+            for entry in entries:
+                made.add(entry)
+            if progress:
+                progress.advance(len(made.lines) - before)
+        if failed:
+            assert error is not None
+            raise _gone(self._engine, error)
+        made.exhausted = len(made.lines) < budget.questions
+        made.lines = made.lines[: budget.questions]
+        return made
+
+    def _replayed(self, journal: Journal) -> Synthesis:
+        """What the journal holds, told to engine and filters as if it had just been made."""
         made = Synthesis()
         for entry in journal.entries:
             made.add(entry)
             if entry["question"]:
                 self._engine.remember(entry["document"], entry["question"])
         self._filters.admit(line["question"] for line in made.lines)
-        if progress:
-            progress.start(budget.questions)
-            progress.advance(min(len(made.lines), budget.questions))
-        failures = 0
-        while len(made.lines) < budget.questions and not _spent(made, budget):
-            began = time.perf_counter()
-            outcomes = self._outcomes(made.attempts)
-            share = (time.perf_counter() - began) / len(outcomes)
-            for outcome in outcomes:
-                if len(made.lines) == budget.questions:
-                    break  # the rest of a batch is asked for again, if more are wanted
-                entry = self._entry(outcome, share)
-                journal.append(entry)
-                made.add(entry)
-                if progress and not entry["cause"]:
-                    progress.advance(1)
-                failures = failures + 1 if entry["cause"] == "no answer" else 0
-            if failures >= _FAILURES_IN_A_ROW * self._engine.batch:
-                raise ModelError(
-                    f"{self._engine.signature} failed {failures} times in a row",
-                    hint="check the generation settings; run it again to go on",
-                )
-        made.exhausted = len(made.lines) < budget.questions
-        made.lines = made.lines[: budget.questions]
         return made
 
-    def _outcomes(self, first: int) -> list[Draft | Rejected]:
-        """What the next batch of attempts comes to, those that pass the filters as drafts."""
-        tasks = [self._task(number) for number in range(first, first + self._engine.batch)]
+    def _spent(self, made: Synthesis, budget: Budget, failed: int) -> bool:
+        tokens = budget.llm_tokens and made.usage.tokens >= budget.llm_tokens
+        dry = made.dry >= max(_FEWEST_DRY, _DRY * len(self._windows))
+        return bool(made.attempts + failed >= budget.attempts or tokens or dry)
+
+    def _outcomes(self, tasks: Sequence[Task]) -> tuple[list[Draft | Rejected], ModelError | None]:
+        """What attempts come to, those that pass the filters as drafts; and how the model failed.
+
+        Where the model fails at several together, each is tried alone: one text may be too long.
+        """
         try:
             drafts = self._engine.draft(tasks)
-        except ModelError:
-            return [Rejected(task, "no answer") for task in tasks]
-        return [self._judged(each) if isinstance(each, Draft) else each for each in drafts]
+        except ModelError as error:
+            if len(tasks) == 1:
+                return [Rejected(tasks[0], "no answer")], error
+            alone = [self._outcomes([task]) for task in tasks]
+            return [each for outcomes, _ in alone for each in outcomes], error
+        judged = [self._judged(each) if isinstance(each, Draft) else each for each in drafts]
+        return judged, None
 
     def _task(self, number: int) -> Task:
         kinds, personas = self._settings.kinds, self._settings.personas
@@ -234,18 +278,26 @@ class _Attempts:
             ],
             "answer": draft.answer,
             "kind": draft.kind,
+            "discontinuous": len(draft.references.spans) > 1,
             "provenance": {
                 "engine": self._engine.name,
                 "model": self._engine.signature,
                 "seed": self._seed,
                 "attempt": draft.task.number,
-                "persona": draft.task.persona if self._engine.name == "llm" else "",
+                "persona": draft.persona,
                 "window": [window.start, window.end],
                 "spanrag": version("spanrag"),
             },
         }
 
 
-def _spent(made: Synthesis, budget: Budget) -> bool:
-    tokens = budget.llm_tokens and made.usage.tokens >= budget.llm_tokens
-    return bool(made.attempts >= budget.attempts or tokens)
+def _failed(outcome: Draft | Rejected) -> bool:
+    return isinstance(outcome, Rejected) and outcome.cause == "no answer"
+
+
+def _gone(engine: Engine, error: ModelError) -> ModelError:
+    """The error of a model that does not answer any more; nothing of that is in the journal."""
+    hint = f"{error.hint}; run it again to go on" if error.hint else "run it again to go on"
+    found = ModelError(f"{engine.signature}: {error.message}", hint=hint)
+    found.__cause__ = error
+    return found

@@ -7,7 +7,7 @@ import random
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from itertools import accumulate
 
 from rag.grounding.support import content_words
@@ -18,9 +18,10 @@ from rag.types import Document
 __all__ = ["Reading", "Window", "Windows"]
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
-_KEPT_READINGS = 64
+_KEPT_READINGS = 16
 _MOST_TOGETHER = 5  # sentences of one topic: as many excerpts as a question may have
 _SHORTEST_TOPIC = 4  # letters
+_SMALL = re.compile(r"\b[a-z][\w'-]*")
 _NO_TOPIC = frozenset(
     "january february march april june july august september october november december monday "
     "tuesday wednesday thursday friday saturday sunday table figure section item note".split()
@@ -50,7 +51,12 @@ class Reading:
     @cached_property
     def small(self) -> frozenset[str]:
         """Every word that the document writes in small letters."""
-        return frozenset(re.findall(r"\b[a-z][\w'-]*", self.document.text))
+        return frozenset(found[0] for found in _SMALL.finditer(self.document.text))
+
+    @cached_property
+    def folded(self) -> str:
+        """The document in small letters, every white space a single blank."""
+        return " ".join(self.document.text.lower().split())
 
 
 class Window:
@@ -81,22 +87,18 @@ class Window:
         return Span(sentences[self.first].start, sentences[self.last - 1].end)
 
     @cached_property
-    def topic(self) -> tuple[str, tuple[int, ...]]:
-        """The rarest name of the window that is also said elsewhere, and all sentences with it.
+    def topics(self) -> list[tuple[str, tuple[int, ...]]]:
+        """Names in the window that are also said elsewhere, each with all sentences that say it.
 
-        "" and none where no name is said two to five times, at least once of them outside.
+        The rarest first. A name is said two to five times, at least once of them outside.
         """
-        named: list[tuple[int, int, str]] = []
+        named: set[tuple[int, str]] = set()
         for number in range(self.first, self.last):
-            text = self.reading.text(number)
-            for word in content_words(text):
+            for word in content_words(self.reading.text(number)):
                 at = self.reading.where[word]
                 if 2 <= len(at) <= _MOST_TOGETHER and self._reaches_out(at) and self._is_name(word):
-                    named.append((len(at), number, word))
-        if not named:
-            return "", ()
-        word = min(named)[2]
-        return word, tuple(self.reading.where[word])
+                    named.add((len(at), word))
+        return [(word, tuple(self.reading.where[word])) for _, word in sorted(named)]
 
     def _is_name(self, word: str) -> bool:
         """Whether it is written with a capital or a digit, and not only to open a sentence."""
@@ -104,7 +106,8 @@ class Window:
             len(word) >= _SHORTEST_TOPIC
             and (word.isalnum() or any(map(str.isdigit, word)))
             and any(map(str.isalpha, word))
-            and word not in self.reading.small | _NO_TOPIC
+            and word not in self.reading.small
+            and word not in _NO_TOPIC
             and any(
                 re.search(rf"[\w,]\s{re.escape(word)}\b", self.reading.text(at), re.IGNORECASE)
                 for at in self.reading.where[word]
@@ -115,16 +118,17 @@ class Window:
         """What a language model is shown.
 
         Args:
-            apart: half a window, and around each sentence on its topic elsewhere a part of the
-                other half.
+            apart: half a window, and around each sentence elsewhere that says its rarest name a
+                part of the other half.
         """
-        elsewhere = [number for number in self.topic[1] if not self.first <= number < self.last]
-        if not apart or not elsewhere:
+        if not apart or not self.topics:
             return SpanSet([self.span])
+        said = self.topics[0][1]
+        elsewhere = [number for number in said if not self.first <= number < self.last]
         text = self.document.text
         share = self._length // 2 // len(elsewhere)
         half = Span(self.span.start, min(self.span.end, self.span.start + self._length // 2))
-        spans = [half]
+        spans = [_whole_words(text, half)]
         for number in elsewhere:
             sentence = self.reading.sentences[number]
             around = max((share - len(sentence)) // 2, 0)
@@ -173,19 +177,17 @@ class Windows:
         reading = self._reading(which)
         length = len(reading.document.text)
         offset = int(share * max(length - self._length, 0))
-        starts = [span.start for span in reading.sentences]
-        first = max(bisect_right(starts, offset) - 1, 0)
-        last = first + 1
-        while last < len(starts) and reading.sentences[last].end <= offset + self._length:
-            last += 1
+        begun = partial(bisect_right, reading.sentences, key=lambda span: span.start)
+        first = max(begun(offset) - 1, 0)
+        last = max(begun(offset + self._length - 1), first + 1)
         return Window(reading, first, last, self._length)
 
 
 def _whole_words(text: str, span: Span) -> Span:
-    """The span without the halves of words at its ends."""
+    """The span without the halves of words at its ends; as it is, if it has no whole word."""
     start, end = span.start, span.end
     while 0 < start < end and not text[start - 1].isspace():
         start += 1
     while start < end < len(text) and not text[end].isspace():
         end -= 1
-    return Span(start, end)
+    return Span(start, end) if start < end else span

@@ -261,7 +261,7 @@ class SynthesisSettings(_Group):
     kinds: tuple[QuestionKind, ...] = Field(
         ("numeric", "comparison", "definition", "procedure", "attribution", "explanation"),
         min_length=1,
-        description="what is asked for; each gets the same share of the questions",
+        description="what is asked for; each gets the same share of the attempts",
     )
     window: int = Field(
         4_000, ge=400, description="characters of a document that a question is made from"

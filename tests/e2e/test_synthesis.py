@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +63,7 @@ def test_a_server_is_held_to_the_schema_and_asked_side_by_side(made: Any, proxy:
     )
     assert report.attempts == 4
     # A model of 135 million parameters writes the form, and little that is true in it.
-    assert report.rejected.get("malformed", 0) < 4
+    assert "malformed" not in report.rejected
     assert proxy.most_open == 2
     asked = [each for each in proxy.requests if "response_format" in each]
     assert len(asked) >= 4
@@ -72,4 +71,3 @@ def test_a_server_is_held_to_the_schema_and_asked_side_by_side(made: Any, proxy:
         form = request["response_format"]["json_schema"]["schema"]
         assert form["required"] == ["question", "answer", "excerpts"]
         assert "Ask " in request["messages"][1]["content"]
-    assert json.dumps(report.rejected)

@@ -24,7 +24,8 @@ def test_what_was_appended_is_there_when_it_is_opened_again(tmp_path: Path) -> N
     journal = Journal(path, HEADER)
     assert journal.entries == []
     journal.append({"number": 1, "text": "Grüße\n"})
-    assert entries_of(path) == [{"number": 1, "text": "Grüße\n"}]  # while it is still open
+    on_disk = path.read_text(encoding="utf-8").splitlines()  # while it is still open
+    assert [json.loads(line) for line in on_disk] == [HEADER, {"number": 1, "text": "Grüße\n"}]
     journal.append({"number": 2})
     journal.close()
     assert [each["number"] for each in entries_of(path)] == [1, 2]
@@ -60,7 +61,9 @@ def test_a_journal_of_another_run_is_refused_with_each_difference(tmp_path: Path
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("content", ["no JSON\n", "[1]\n"])
+@pytest.mark.parametrize(
+    "content", ["no JSON\n", "[1]\n", "no JSON, and no end of line", '{"a": 1}']
+)
 def test_a_file_that_is_no_journal_is_left_alone(tmp_path: Path, content: str) -> None:
     path = tmp_path / "notes.txt"
     path.write_text(content)
@@ -72,3 +75,29 @@ def test_a_file_that_is_no_journal_is_left_alone(tmp_path: Path, content: str) -
 def test_a_place_where_nothing_can_be_written_is_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot write"):
         entries_of(tmp_path)
+
+
+def test_only_the_first_entries_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "run.journal"
+    journal = Journal(path, HEADER)
+    journal.append({"number": 1}, {"number": 2}, {"number": 3})
+    journal.keep(2)
+    journal.append({"number": 4})
+    journal.close()
+    assert [each["number"] for each in entries_of(path)] == [1, 2, 4]
+
+
+def test_a_second_run_at_the_same_time_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "run.journal"
+    journal = Journal(path, HEADER)
+    with pytest.raises(UsageError, match="another run is writing"):
+        Journal(path, HEADER)
+    journal.close()
+    assert entries_of(path) == []
+
+
+def test_a_header_cut_in_half_begins_anew(tmp_path: Path) -> None:
+    path = tmp_path / "run.journal"
+    path.write_bytes(b'{"journal": "te')
+    assert entries_of(path) == []
+    assert json.loads(path.read_text()) == HEADER

@@ -32,11 +32,16 @@ def draft(corpus: Corpus, question: str, *excerpts: str, answer: str = "412") ->
         ("Here is a question: how many arrivals?", [ARRIVALS], "412", "not a question"),
         ("How many <b>arrivals</b> were there in May?", [ARRIVALS], "412", "not a question"),
         (f"How many {'very ' * 60}late arrivals?", [ARRIVALS], "412", "not a question"),
+        ("Port fees is high here on coast?", [ARRIVALS], "412", "not a question"),
+        ("Did 412 ships arrive in one month?", [ARRIVALS], "yes", ""),
+        ("How many ships (p < 0.05) came to the harbour office?", [ARRIVALS], "412", ""),
         ("How many arrivals does the passage mention?", [ARRIVALS], "412", "vague"),
+        ("How many US ships did the harbour office record in IT?", [ARRIVALS], "412", ""),
+        ("Why does the harbour office record its arrivals?", [ARRIVALS], "412", ""),
         ("How many of them arrived in May?", [ARRIVALS], "412", "vague"),
         ("Were there 412 arrivals in May?", [ARRIVALS], "412", "leakage"),
         (
-            "In May did the harbour office record recorded arrivals in all weathers?",
+            "Did the harbour office in May have recorded arrivals in all weathers?",
             [ARRIVALS],
             "none",
             "leakage",
@@ -86,3 +91,9 @@ def test_bounds_are_those_of_the_settings(corpus: Corpus) -> None:
         "unlike its evidence"
     )
     assert Filters(corpus.index, SynthesisSettings(max_leakage=0.1)).cause(question) == "leakage"
+
+
+def test_an_excerpt_that_stands_twice_is_none(corpus: Corpus) -> None:
+    filters = Filters(corpus.index, SynthesisSettings())
+    once = draft(corpus, "What spans the outer basin of Lenz?", "Kestrel bridge", answer="a bridge")
+    assert filters.cause(once) == "repeated text"

@@ -12,7 +12,7 @@ from rag.spans import Span, SpanSet
 SENTENCES = tuple(sentence_spans(HARBOUR))
 
 
-def found(*quotes: str) -> SpanSet | str:
+def found(*quotes: str) -> SpanSet | None:
     window = window_of(HARBOUR)
     return locate(quotes, window, shown(window, window.pieces(apart=False)))
 
@@ -52,28 +52,42 @@ def test_what_is_stored_is_what_stands_there_not_what_was_written(quote: str, st
 
 
 @pytest.mark.parametrize(
-    ("quote", "cause"),
+    "quote",
     [
-        ("The harbour office recorded 413 arrivals in all weathers.", "quote not found"),
-        ("Whales were seen off the northern coast in May.", "quote not found"),
-        ("", "quote not found"),
-        ("in May", "quote not found"),
-        ("Kestrel bridge", "repeated text"),
+        "The harbour office recorded 413 arrivals in all weathers.",
+        "Whales were seen off the northern coast in May.",
+        "To enter the basin at night, switch off nothing and call channel 13.",
+        "",
+        "May",
     ],
 )
-def test_a_quote_that_does_not_stand_there_once_rejects_the_question(
-    quote: str, cause: str
+def test_a_quote_that_does_not_stand_there_rejects_the_question(quote: str) -> None:
+    assert found(SENTENCES[0].text_in(HARBOUR), quote) is None
+
+
+@given(st.sampled_from([span for span in SENTENCES if len(span) > 60]), st.data())
+def test_a_quote_with_an_edit_is_found_at_what_the_document_says(
+    span: Span, data: st.DataObject
 ) -> None:
-    assert found(SENTENCES[0].text_in(HARBOUR), quote) == cause
+    words = span.text_in(HARBOUR).split()
+    plain = [at for at, word in enumerate(words) if word.isalpha() and word.islower()]
+    at = data.draw(st.sampled_from([each for each in plain if 0 < each < len(words) - 1]))
+    located = found(" ".join([*words[:at], "verily", *words[at + 1 :]]))
+    if located is None:  # more of a short quote than an alignment may change
+        assert len(words) < 14
+    else:
+        (stands,) = located
+        assert span.covers(stands)
+        assert len(stands) >= 0.8 * len(span)
 
 
 def test_quotes_are_looked_for_only_in_what_was_shown() -> None:
     window = window_of(HARBOUR)
     first = SENTENCES[0]
     passages = shown(window, SpanSet([first]))
-    assert locate([SENTENCES[3].text_in(HARBOUR)], window, passages) == "quote not found"
-    assert locate([first.text_in(HARBOUR)], window, passages) != "quote not found"
+    assert locate([SENTENCES[3].text_in(HARBOUR)], window, passages) is None
+    assert locate([first.text_in(HARBOUR)], window, passages) is not None
 
 
 def test_no_quote_is_no_question() -> None:
-    assert found() == "quote not found"
+    assert found() is None

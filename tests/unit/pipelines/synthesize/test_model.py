@@ -19,6 +19,16 @@ from rag.types import Context
 EXCERPT = "In May the harbour office recorded 412 arrivals in all weathers."
 
 
+SIX = [
+    "the northern coast of the island",
+    "the harbour office recorded 412 arrivals",
+    "carried timber from the mainland",
+    "switch on the leading lights",
+    "Dredging begins again in October",
+    "Divers inspect the pillars",
+]
+
+
 @dataclass
 class Scripted:
     """A writer that replies as it is told, and keeps what it was asked."""
@@ -65,6 +75,10 @@ def outcome(text: str) -> Draft | Rejected:
         f"```json\n{reply()}\n```",
         f"Sure! Here it is:\n{reply()}\nAnything else?",
         reply(kind="more than was asked for"),
+        reply(answer=412),
+        reply(excerpts=EXCERPT),
+        reply(excerpts=[EXCERPT] * 6),
+        f"With {{braces}} before it: {reply()}",
     ],
 )
 def test_a_question_with_its_answer_and_excerpts(text: str) -> None:
@@ -82,12 +96,12 @@ def test_a_question_with_its_answer_and_excerpts(text: str) -> None:
         ("", "malformed"),
         ('{"question": "How many', "malformed"),
         ('{"question": ["a", "b"]}', "malformed"),
+        (f"As {{json}} as asked: {reply(answer='')}", "malformed"),
         (reply(answer=""), "malformed"),
         (reply(question=""), "nothing to ask"),
         (reply(excerpts=[]), "quote not found"),
         (reply(excerpts=[EXCERPT, "Whales were seen in the bay."]), "quote not found"),
-        (reply(excerpts=["Kestrel bridge"]), "repeated text"),
-        (reply(excerpts=[EXCERPT] * 6), "too many excerpts"),
+        (reply(excerpts=SIX), "too many excerpts"),
     ],
 )
 def test_a_reply_that_is_no_question_is_rejected_with_its_cause_and_cost(
@@ -102,6 +116,18 @@ def test_excerpts_from_distant_places_are_references_apart() -> None:
     made = outcome(reply(excerpts=["Divers inspect the pillars of the Kestrel bridge", EXCERPT]))
     assert isinstance(made, Draft)
     assert made.excerpts == [EXCERPT, "Divers inspect the pillars of the Kestrel bridge"]
+
+
+@pytest.mark.parametrize(
+    ("excerpts", "kind"),
+    [([EXCERPT], "numeric"), ([EXCERPT, "Dredging begins again in October."], "comparison")],
+)
+def test_a_comparison_has_two_places(excerpts: list[str], kind: str) -> None:
+    writer = Scripted([reply(excerpts=excerpts)])
+    (made,) = ModelEngine(writer, SynthesisSettings()).draft([task_of(HARBOUR, "comparison")])
+    assert isinstance(made, Draft)
+    assert made.kind == kind
+    assert made.persona == "a harbour pilot"
 
 
 def test_what_it_is_asked_names_persona_kind_and_document_and_what_was_asked_before() -> None:
@@ -139,6 +165,7 @@ def test_a_document_cannot_give_the_model_orders() -> None:
         ("NOT FOUND", False),
         ("38", False),
         ("", False),
+        ("38 arrivals in May", False),
     ],
 )
 def test_the_excerpts_alone_have_to_give_the_answer_again(again: str, confirmed: bool) -> None:
@@ -149,6 +176,21 @@ def test_the_excerpts_alone_have_to_give_the_answer_again(again: str, confirmed:
     assert engine.confirm(made) == (confirmed, Usage(1, 100))
     assert EXCERPT in writer.prompts[1].request
     assert "Kestrel" not in writer.prompts[1].request
+
+
+@pytest.mark.parametrize(
+    ("answer", "again"),
+    [
+        ("arrivals in May did rise", "arrivals in May did not rise"),
+        ("the lighthouse opened in 1921", "the lighthouse opened in 1962"),
+        ("Acme Corporation won the harbour contract", "Bolt Corporation won the harbour contract"),
+    ],
+)
+def test_an_answer_that_contradicts_the_other_confirms_nothing(answer: str, again: str) -> None:
+    engine = ModelEngine(Scripted([reply(answer=answer), again]), SynthesisSettings())
+    (made,) = engine.draft([task_of(HARBOUR)])
+    assert isinstance(made, Draft)
+    assert not engine.confirm(made)[0]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from harbour import HARBOUR, task_of, window_of
 from pipelines.synthesize.draft import Draft, Rejected, Task
 from pipelines.synthesize.grammar import one_line
 from pipelines.synthesize.rules import RulesEngine
-from rag.settings import QuestionKind
+from rag.settings import QuestionKind, SynthesisSettings
 
 STATEMENTS: list[tuple[QuestionKind, str, str, str]] = [
     (
@@ -73,9 +73,9 @@ STATEMENTS: list[tuple[QuestionKind, str, str, str]] = [
     ),
     (
         "attribution",
-        "The bureau warned that two groups share one loader.",
+        "The Coastal Bureau warned that two groups share one loader.",
         "Who warned that two groups share one loader?",
-        "The bureau",
+        "The Coastal Bureau",
     ),
     (
         "attribution",
@@ -99,7 +99,7 @@ STATEMENTS: list[tuple[QuestionKind, str, str, str]] = [
 
 
 def drafts(text: str, kind: QuestionKind, count: int = 8) -> list[Draft]:
-    engine = RulesEngine()
+    engine = RulesEngine(SynthesisSettings())
     made = [engine.draft([Task(n, window_of(text), kind, "")])[0] for n in range(count)]
     return [each for each in made if isinstance(each, Draft)]
 
@@ -114,12 +114,26 @@ def test_a_statement_becomes_a_question_with_the_sentence_that_answers_it(
     (excerpt,) = found.excerpts
     assert excerpt in text
     assert answer in excerpt
-    assert RulesEngine().confirm(found)[0]
+    assert RulesEngine(SynthesisSettings()).confirm(found)[0]
 
 
 @pytest.mark.parametrize(
     "text",
     [
+        "Net income was $5 million higher in 2024 than in 2023.",
+        "Operating income of the group was 8% lower than in 2024.",
+        "The growth rate of arrivals was 5% to 7% in 2024.",
+        "The harbour light of Lenz was 3 km from the town of Orso.",
+        "Ticket prices of the ferry were reduced by 12% in the year 2020.",
+        "The running costs were higher not because fuel had become dear.",
+        "To a large extent, the harbour was rebuilt in plain stone.",
+        "Table 3 showed that many ships came late in the season.",
+        "The following provides a closer look at the early version.",
+        "The sender was an account at a large portal in the north.",
+        "Proofpoint assesses with confidence the group is a known actor.",
+        "The executable downloaded the second stage from a far server.",
+        "The first of the two downloaded payloads is a plain encoder.",
+        "Even though the key length is 24 nobody has read the message.",
         "It was 47.3% of revenue in 2025, as this shows.",
         "These costs were higher because they rose.",
         "Revenue 1,204 1,150 1,020",
@@ -129,12 +143,12 @@ def test_a_statement_becomes_a_question_with_the_sentence_that_answers_it(
     ],
 )
 def test_what_points_elsewhere_or_is_no_statement_is_not_asked_about(text: str) -> None:
-    kinds: tuple[QuestionKind, ...] = ("numeric", "attribution", "explanation", "definition")
+    kinds: tuple[QuestionKind, ...] = ("attribution", "procedure", "explanation", "definition")
     assert [each.question for kind in kinds for each in drafts(text, kind)] == []
 
 
 def test_questions_of_one_document_are_all_different_and_run_out() -> None:
-    engine = RulesEngine()
+    engine = RulesEngine(SynthesisSettings())
     made = [engine.draft([task_of(HARBOUR, "numeric", n)])[0] for n in range(30)]
     questions = [each.question for each in made if isinstance(each, Draft)]
     assert len(questions) == len(set(questions)) >= 8
@@ -146,7 +160,7 @@ def test_questions_of_one_document_are_all_different_and_run_out() -> None:
 
 
 def test_what_an_earlier_run_asked_is_not_asked_again() -> None:
-    first, later = RulesEngine(), RulesEngine()
+    first, later = RulesEngine(SynthesisSettings()), RulesEngine(SynthesisSettings())
     (once,) = first.draft([task_of(HARBOUR)])
     assert isinstance(once, Draft)
     later.remember(once.task.window.document.id, once.question)
@@ -157,7 +171,7 @@ def test_what_an_earlier_run_asked_is_not_asked_again() -> None:
 
 def test_a_comparison_has_its_excerpts_in_distant_places() -> None:
     window = window_of(HARBOUR, until="Dredging")
-    (made,) = RulesEngine().draft([Task(0, window, "comparison", "")])
+    (made,) = RulesEngine(SynthesisSettings()).draft([Task(0, window, "comparison", "")])
     assert isinstance(made, Draft)
     assert made.kind == "comparison"
     assert "Kestrel" in made.question
@@ -166,9 +180,29 @@ def test_a_comparison_has_its_excerpts_in_distant_places() -> None:
     assert [one_line(each) for each in made.excerpts] == made.answer.split(" | ")
 
 
+def test_bounds_keep_their_hedge_and_figures_their_own_year() -> None:
+    (found,) = drafts("The error rate of the gauges was less than 2% in 2021.", "numeric", 1)
+    assert found.answer == "less than 2%"
+    text = "Landings of cod were 5 million tonnes in 2018 compared with 4 million in 2019."
+    (found,) = drafts(text, "numeric", 1)
+    assert (found.question, found.answer) == (
+        "What were Landings of cod in 2018?",
+        "5 million tonnes",
+    )
+
+
+def test_kinds_and_excerpts_are_those_of_the_settings() -> None:
+    few = SynthesisSettings(kinds=("definition", "comparison"), max_references=1)
+    engine = RulesEngine(few)
+    window = window_of(HARBOUR, until="Dredging")
+    made = [engine.draft([Task(n, window, few.kinds[n % 2], "")])[0] for n in range(12)]
+    asked = [each for each in made if isinstance(each, Draft)]
+    assert {each.kind for each in asked} == {"definition"}
+
+
 def test_an_answer_that_the_excerpts_do_not_hold_is_not_confirmed() -> None:
-    (made,) = RulesEngine().draft([task_of(HARBOUR)])
+    (made,) = RulesEngine(SynthesisSettings()).draft([task_of(HARBOUR)])
     assert isinstance(made, Draft)
     other = Draft(made.task, made.question, "no such words", made.kind, made.references)
-    assert RulesEngine().confirm(made)[0]
-    assert not RulesEngine().confirm(other)[0]
+    assert RulesEngine(SynthesisSettings()).confirm(made)[0]
+    assert not RulesEngine(SynthesisSettings()).confirm(other)[0]

@@ -13,10 +13,11 @@ from rag.generation.reasoning import without_reasoning
         ("42 [S1]", "42 [S1]"),
         ("<think>Is it 41?\nNo.</think>\n\n42 [S1]", "42 [S1]"),
         ("Is it 41? No.</think>42", "42"),
-        ("<THINK>a</THINK><reasoning>b</reasoning>42", "42"),
-        ("<think>first</think>42<think>again", "42"),
+        ("[THINK]a[/THINK]<reasoning>b</reasoning>42", "42"),
         ("<think>cut off while", ""),
         ("a <b>bold</b> claim, p<think", "a <b>bold</b> claim, p<think"),
+        ("The element `<think>` opens it, `</think>` ends it [S1].",) * 2,
+        ("Use <thought> tags in config, then restart.",) * 2,
     ],
 )
 def test_what_was_thought_is_left_out(reply: str, answer: str) -> None:
