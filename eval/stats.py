@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Interval", "bootstrap"]
+__all__ = ["LEVEL", "Interval", "bootstrap"]
 
 RESAMPLES = 5_000
 LEVEL = 0.95

@@ -46,7 +46,7 @@ def _changes(outcome: Outcome) -> str:
     given = outcome.given.settings
     changed = {key: value for key, value in outcome.chosen.settings.items() if value != given[key]}
     if not changed:
-        return ", the settings as they were given: nothing better was found"
+        return ", the settings as they were given: no gain was more than chance may bring"
     return "".join(f"\n  {key} = {value} (was {given[key]})" for key, value in changed.items())
 
 

@@ -194,7 +194,8 @@ def what_should(match: re.Match[str]) -> tuple[str, str] | None:
 
 
 _NOBODY = re.compile(
-    r"\b(?:tables?|figures?|fig|results?|data|analys[ei]s|e?-?mails?|sections?|messages?|evidence)\b",
+    r"\b(?:tables?|figures?|fig|results?|data|analys[ei]s|e?-?mails?|sections?|messages?|evidence|several|"
+    r"previous|recent|many|some)\b",
     re.I,
 )
 
@@ -248,7 +249,7 @@ def what_does(match: re.Match[str]) -> tuple[str, str] | None:
 
 _NUMBERED = re.compile(
     r"\b(?:notes?|pages?|figures?|tables?|items?|sections?|forms?|parts?|exhibits?|chapters?|version|"
-    r"no|topic|rule|step)\.?$",
+    r"nos?|topic|rule|step|level|type|phase|class|day|ec|ph)\.?$",
     re.IGNORECASE,
 )
 
@@ -265,7 +266,8 @@ def gap(match: re.Match[str]) -> tuple[str, str] | None:
             and any(map(str.isdigit, value.text))
             and text.count(value.text) == 1
             and 8 <= len(asked.split()) <= 20
-            and len(before.split()) >= 3
+            and len(before.split()) >= 4
+            and text.startswith(before)  # from the beginning of the statement
             and not _pronoun(asked)
             and not _NUMBERED.search(before)
             and not text[value.span.end : value.span.end + 1].strip(" .,;)")

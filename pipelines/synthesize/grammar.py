@@ -81,7 +81,7 @@ _NEVER_FIRST = frozenset(
 _POINTING = frozenset(
     "he her here his i it its itself me my our ours she such that their them there these they "
     "this those us we what which who whose you your former latter both another other others "
-    "some one ones all each and but or if when while following same further".split()
+    "some one ones all each and but or if when while following same further similar".split()
 )
 _TO_THE_PAGE = re.compile(
     r"\b(?:this|these|the(?:\s(?:above|following|present|current|given|provided))?)\s"
@@ -97,7 +97,8 @@ _OPENS_POINTING = re.compile(
 )
 _BACKWARDS = re.compile(r"\b(?:it|its|they|their|them|themselves|itself)\b")
 _CLAUSE_ENDS = re.compile(
-    r"\s*(?:[;:,](?=\s|$)|[()\[\]—–]|\s-\s|(?<!\d)\.(?=\s|$)|\s(?:which|while|whereas|although|but|"  # noqa: RUF001
+    r"\s*(?:[;:,](?=\s|$)|[()\[\]—–]|\s-\s|(?<!\d)(?<!\b[A-Z])\.(?=\s|$)|"  # noqa: RUF001
+    r"\s(?:which|while|whereas|although|but|"
     r"because|since|who|whose|where|and\s(?:is|was|are|were|has|have|the|its|it|that|may|can))\b)"
 )
 _ADVERB_LAST = re.compile(r"\s(?:then|also|often|usually|still|now|later|thus|\w+ly)$")

@@ -39,6 +39,7 @@ from pipelines.synthesize.grammar import (
 )
 from pipelines.synthesize.locate import merged
 from pipelines.synthesize.windows import Window
+from rag.embedding.context import split_name
 from rag.grounding.values import values_of
 from rag.sentences import is_row
 from rag.settings import QuestionKind, SynthesisSettings
@@ -54,11 +55,15 @@ _LONGEST_ANSWER = 400  # characters of an answer that is a text
 _LISTED = re.compile(r"\(?\w{1,2}[.)]\s")  # the number of an item of a list
 
 
-_OPENING = 10  # words of a sentence, among which its subject stands
+_OPENING = 18  # words of a sentence, among which its subject stands
 _NOUN = re.compile(  # the end of a phrase: "of the outer basin and"
     r"\b(?:the|an?|its|their|of|in|for|with)\s(?:[\w-]+\s){0,2}?([a-z]{5,})"
     r"(?=\s(?:of|in|for|to|by|with|and|or|is|are|was|were|has|have|that|which|from|on|at)\b|[.,;:)])"
 )
+
+
+_DATED = re.compile(r"(?=.*[A-Za-z]{3}).*\b(?:19|20)\d\d")
+_LONGEST_NAME = 5  # words
 
 
 class _Found(NamedTuple):
@@ -106,7 +111,8 @@ class RulesEngine:
                 self._asked.add(self._key(window, found))
                 spans = [window.reading.sentences[at] for at in found.sentences]
                 references = merged(spans, window.document.text)
-                return Draft(task, found.question, found.answer, kind, references)
+                question = _in_document(found.question, window.document.stem)
+                return Draft(task, question, found.answer, kind, references)
         return Rejected(task, "nothing to ask")
 
     def _rules(self, wanted: QuestionKind) -> Iterator[tuple[QuestionKind, _Rule]]:
@@ -121,7 +127,18 @@ class RulesEngine:
 
     @staticmethod
     def _key(window: Window, found: _Found) -> tuple[str, str]:
-        return window.document.id, found.question
+        return window.document.id, _in_document(found.question, window.document.stem)
+
+
+def _in_document(question: str, stem: str) -> str:
+    """The question, with the document's name where that is short and has a year in it.
+
+    Of "ACME_2022_10K" and its like there are many that say the same; who asks names one.
+    """
+    name = split_name(stem)
+    if not _DATED.search(name) or len(name.split()) > _LONGEST_NAME:
+        return question
+    return f"In {name}, {question[0].lower()}{question[1:]}"
 
 
 def _statements(window: Window) -> Iterator[tuple[int, str]]:

@@ -38,7 +38,8 @@ class Goal:
 
     With `target_recall` alone, the fewest tokens with that recall; with `max_tokens` alone, the
     greatest recall within them; with both, the greatest IoU that keeps to both; with neither, the
-    greatest IoU that loses no recall against the settings as they were given.
+    greatest IoU that loses no recall against the settings as they were given, of the trials whose
+    gain is no chance.
 
     Args:
         target_recall: the least mean recall.

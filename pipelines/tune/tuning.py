@@ -14,7 +14,7 @@ from optuna.distributions import distribution_to_json
 from eval.compare import CONTEXT, Difference
 from eval.datasets import Question, read_questions
 from eval.runs import identity
-from eval.stats import bootstrap
+from eval.stats import LEVEL, bootstrap
 from pipelines.evaluate import Watch, prepare, read_corpus, sampled, texts_of
 from pipelines.journal import Journal
 from pipelines.tune.bench import Bench, Embedders, Figures
@@ -27,7 +27,7 @@ from rag.index import largest_chunk
 from rag.settings import EmbeddingSettings, Settings
 from rag.types import Document
 
-__all__ = ["EVIDENCE_GROUPS", "Asked", "LeftOut", "Outcome", "given_values", "tune"]
+__all__ = ["EVIDENCE_GROUPS", "Asked", "LeftOut", "Outcome", "given_values", "told_apart", "tune"]
 
 EVIDENCE_GROUPS = (
     "chunking", "embedding", "lexical", "retrieval", "clustering", "selection", "pruning",
@@ -35,6 +35,7 @@ EVIDENCE_GROUPS = (
 """The groups of settings that decide what a generator is given."""
 
 FIGURES = ("recall", "iou", "tokens")
+_RESAMPLES = 20_000  # more than usual: a level near 1 lives on the few last of them
 
 
 @dataclass(frozen=True)
@@ -213,12 +214,33 @@ def tune(
     finally:
         journal.close()
     goal = wanted.goal(trials)
-    chosen = choose([each for each in trials if each.figures], goal)
+    finished = [each for each in trials if each.figures]
+    chosen = choose(told_apart(finished) if goal.keeps_recall else finished, goal)
     tuned = wanted.settings(chosen)
     with bench(asked.report_corpora or asked.corpora, sides.tested) as there:
         before = there.measure(settings, sides.test)
         after = before if chosen is trials[0] else there.measure(tuned, sides.test)
     return Outcome(trials, goal, chosen, tuned, before, after, sides.left_out, too_large)
+
+
+def told_apart(trials: Sequence[Trial]) -> list[Trial]:
+    """The settings as given, and the trials whose gain in IoU over them is told from nought.
+
+    The best of many trials looks better than it is. So the level of the paired bootstrap is raised
+    by their number (Bonferroni): a change that chance may have brought is not chosen.
+
+    Args:
+        trials: with figures of the same questions, the settings as given first.
+    """
+    given, *others = trials
+    if not others or given.figures is None:
+        return [given]
+    base = np.array(given.figures.iou)
+    gains = [np.array(each.figures.iou) - base for each in others if each.figures]
+    level = 1 - (1 - LEVEL) / len(others)
+    intervals = bootstrap(np.array(gains).T, resamples=_RESAMPLES, level=level)
+    pairs = zip(others, intervals, strict=True)
+    return [given, *(trial for trial, interval in pairs if interval.low > 0)]
 
 
 def given_values(settings: Settings) -> dict[str, Any]:

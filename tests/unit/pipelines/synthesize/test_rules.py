@@ -206,3 +206,21 @@ def test_an_answer_that_the_excerpts_do_not_hold_is_not_confirmed() -> None:
     other = Draft(made.task, made.question, "no such words", made.kind, made.references)
     assert RulesEngine(SynthesisSettings()).confirm(made)[0]
     assert not RulesEngine(SynthesisSettings()).confirm(other)[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "question"),
+    [
+        ("ACME_2022_10K.txt", "In ACME 2022 10K, what was Gross margin of the group?"),
+        ("notes.txt", "What was Gross margin of the group?"),
+        ("2022.txt", "What was Gross margin of the group?"),
+    ],
+)
+def test_a_document_with_a_year_in_its_name_is_named(name: str, question: str) -> None:
+    text = "Gross margin of the group was 47.3% in the last quarter."
+    engine = RulesEngine(SynthesisSettings())
+    first, second = (
+        engine.draft([Task(0, window_of(text, name), "numeric", "")])[0] for _ in range(2)
+    )
+    assert first.question == question
+    assert second.question != question  # it is not asked twice

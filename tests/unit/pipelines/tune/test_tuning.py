@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from eval.datasets import read_questions
@@ -16,8 +17,9 @@ from eval.split import split_questions
 from pipelines.evaluate import Watch, prepare, record_run
 from pipelines.scratch import in_scratch
 from pipelines.tune.bench import Figures
+from pipelines.tune.search import Trial
 from pipelines.tune.space import with_values
-from pipelines.tune.tuning import Asked, Outcome, tune
+from pipelines.tune.tuning import Asked, Outcome, told_apart, tune
 from rag.embedding.registry import bundled_model
 from rag.errors import ConfigError, ModelError, StoreError, UsageError
 from rag.settings import Settings
@@ -276,3 +278,19 @@ def test_a_stop_ends_it_after_the_trial(asked: Asked, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         tune(Settings(), stopped, stop=lambda: len(lines_of(stopped)) == 3)
     assert [line.get("number") for line in lines_of(stopped)] == [None, 0, 1]
+
+
+def trial_of(number: int, iou: list[float]) -> Trial:
+    values = {str(at): (0.5, each, 10.0, 0.0) for at, each in enumerate(iou)}
+    return Trial(number, None, {}, Figures.of_questions(values), 0.1)
+
+
+def test_a_gain_that_chance_may_bring_is_not_chosen() -> None:
+    chance = np.random.default_rng(3)
+    base = chance.random(60)
+    given = trial_of(0, base.tolist())
+    noise = [trial_of(at, (base + chance.normal(0, 0.3, 60)).tolist()) for at in range(1, 40)]
+    better = trial_of(40, (base + chance.normal(0.2, 0.3, 60)).tolist())
+    assert max(each.means.iou for each in noise) > given.means.iou + 0.03  # the best looks better
+    assert told_apart([given, *noise, better]) == [given, better]
+    assert told_apart([given]) == [given]
