@@ -58,6 +58,10 @@ _RELATIVE = re.compile(
 )
 
 
+_OF_ANOTHER = re.compile(r"(?<=[%t])\s+of\b")  # percent, too
+_SHARE = re.compile(r"\b(?:margin|share|percentage|rate|ratio|proportion|part)\b", re.IGNORECASE)
+
+
 def amount_of(match: re.Match[str]) -> tuple[str, str] | None:
     """Gross margin was 47.3% in 2025: What was gross margin in 2025."""
     of, rest = subject(match["subject"], 12), match["rest"]
@@ -67,6 +71,8 @@ def amount_of(match: re.Match[str]) -> tuple[str, str] | None:
     value, before = values[0], rest[: values[0].span.start].strip()
     if value.kind != "number" or len(before.split()) > 2 or _RELATIVE.match(rest, value.span.end):
         return None
+    if _OF_ANOTHER.match(rest, value.span.end) and not _SHARE.search(of):
+        return None  # operating income was 14.6% of its revenue
     compares = _COMPARES.search(rest, value.span.end)
     when = _WHEN.search(rest, value.span.end, compares.start() if compares else len(rest))
     said = match["verb"] if match["verb"] in ("was", "were", "is", "are") else "was"

@@ -122,6 +122,7 @@ def test_a_statement_becomes_a_question_with_the_sentence_that_answers_it(
     [
         "Net income was $5 million higher in 2024 than in 2023.",
         "Operating income of the group was 8% lower than in 2024.",
+        "Industrial Metrology operating income was 14.6% of its revenue in 2025.",
         "The growth rate of arrivals was 5% to 7% in 2024.",
         "The harbour light of Lenz was 3 km from the town of Orso.",
         "Ticket prices of the ferry were reduced by 12% in the year 2020.",
