@@ -75,6 +75,14 @@ def tune(
     search_reader: Annotated[
         bool, typer.Option("--search-reader", help="Try the joint reader, too; slow, likewise.")
     ] = False,
+    fix: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fix",
+            metavar="KEY",
+            help="A setting to leave alone, as selection.whole_tables. May be repeated.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the search.")] = 0,
     sample: Annotated[
         int | None, typer.Option("--sample", min=1, help="Ask only so many, always the same.")
@@ -121,6 +129,7 @@ def tune(
         embeddings=tuple(embedding or ()),
         pruning=search_pruning,
         reader=search_reader,
+        fixed=_fixed(fix or []),
         seed=seed,
         sample=sample,
         report_questions=report_questions,
@@ -128,6 +137,15 @@ def tune(
         **({"sizes": _sizes(sizes)} if sizes else {}),
     )
     _tune(run, asked, out, report)
+
+
+def _fixed(keys: list[str]) -> frozenset[str]:
+    from pipelines.tune.space import FIXABLE
+
+    for key in keys:
+        if key not in FIXABLE:
+            raise UsageError(f"cannot fix {key}", hint=f"one of {', '.join(FIXABLE)}")
+    return frozenset(keys)
 
 
 def _tune(run: Run, asked: Asked, out: Path, report: Path | None) -> None:

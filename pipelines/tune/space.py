@@ -16,12 +16,28 @@ from optuna.distributions import (
 
 from rag.settings import EmbeddingSettings, Settings
 
-__all__ = ["SIZES", "Draw", "Embedding", "Params", "Space", "grid", "values_of", "with_values"]
+__all__ = [
+    "FIXABLE",
+    "SIZES",
+    "Draw",
+    "Embedding",
+    "Params",
+    "Space",
+    "grid",
+    "values_of",
+    "with_values",
+]
 
 SIZES = (5, 10, 20, 50, 100, 150, 200, 400, 800)
 """Tokens of a chunk."""
 
 KINDS = ("sentences", "recursive", "tokens")
+
+FIXABLE = (
+    "chunking.kind", "retrieval.top_k", "clustering.mode", "clustering.min_redundancy",
+    "selection.keep", "selection.recall_weight", "selection.whole_tables",
+)  # fmt: skip
+"""Settings that a search can be told to leave alone."""
 
 Params = Mapping[str, Any]
 """A point of the space, as the optimiser has it: parameter to value, the unused ones left out."""
@@ -53,12 +69,14 @@ class Space:
         embeddings: at least one, that of `base` first.
         pruning: whether pruning is searched, which is slow without a GPU.
         reader: whether the joint reader is, which takes half a second a question without one.
+        fixed: settings of `FIXABLE` that keep the value they have in `base`.
     """
 
     base: Settings
     embeddings: tuple[Embedding, ...]
     pruning: bool = False
     reader: bool = False
+    fixed: frozenset[str] = frozenset()
 
     @cached_property
     def distributions(self) -> dict[str, BaseDistribution]:
@@ -82,7 +100,7 @@ class Space:
         if self.pruning:
             found["pruning.mode"] = CategoricalDistribution(["off", "on"])
             found["pruning.retention"] = FloatDistribution(0.5, 0.95, step=0.05)
-        return found
+        return {name: each for name, each in found.items() if name not in self.fixed}
 
     @cached_property
     def keys(self) -> tuple[str, ...]:
@@ -105,12 +123,19 @@ class Space:
 
     def settings(self, draw: Draw) -> Settings:
         """The settings of a point; only the parameters that matter there are drawn."""
+
+        def value(name: str) -> Any:
+            if name not in self.fixed:
+                return draw(name)
+            group, _, field = name.partition(".")
+            return getattr(getattr(self.base, group), field)
+
         values = {
-            **self._chunking(draw),
-            **self._retrieval(draw),
-            **self._clustering(draw),
-            **self._selection(draw),
-            **self._pruning(draw),
+            **self._chunking(value),
+            **self._retrieval(value),
+            **self._clustering(value),
+            **self._selection(value),
+            **self._pruning(value),
         }
         return with_values(self.base, values)
 

@@ -54,6 +54,7 @@ class Asked:
             settings; "bundled" is the bundled one.
         pruning: search pruning, too.
         reader: search the joint reader, too.
+        fixed: settings of `FIXABLE` that are not searched.
         seed: of the search.
         sample: so many questions of either side, always the same.
         report_questions: report on these, in place of the testing side; without those about a
@@ -71,6 +72,7 @@ class Asked:
     embeddings: tuple[str, ...] = ()
     pruning: bool = False
     reader: bool = False
+    fixed: frozenset[str] = frozenset()
     seed: int = 0
     sample: int | None = None
     report_questions: Path | None = None
@@ -323,7 +325,7 @@ def _space(
         found.append(Embedding(embedder.name, each, kept))
         if out:
             too_large.append(LeftOut(embedder.name, out, largest))
-    space = Space(settings, tuple(found), asked.pruning, asked.reader)
+    space = Space(settings, tuple(found), asked.pruning, asked.reader, asked.fixed)
     return space, tuple(too_large)
 
 

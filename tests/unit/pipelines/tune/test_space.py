@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.trial import create_trial
 
-from pipelines.tune.space import Embedding, Space, grid, values_of, with_values
+from pipelines.tune.space import FIXABLE, Embedding, Space, grid, values_of, with_values
 from rag.settings import Settings
 
 WIDE = {"pruning": True, "reader": True}
@@ -93,3 +93,26 @@ def test_the_parameter_of_a_size_is_another_where_the_sizes_are() -> None:
     space = Space(Settings(), (one, other))
     assert space.settings({**space.first[0]}.__getitem__).chunking.size == 50
     assert {one.size, other.size} <= set(space.distributions)
+
+
+@given(st.data(), st.sampled_from(FIXABLE))
+def test_a_fixed_setting_keeps_its_value_and_is_not_searched(
+    make_space: Any, drawing: Any, data: st.DataObject, key: str
+) -> None:
+    given = with_values(
+        Settings(),
+        {
+            "chunking.kind": "tokens",
+            "retrieval.top_k": 7,
+            "clustering.mode": "extractive",
+            "clustering.min_redundancy": 0.35,
+            "selection.keep": "evidence",
+            "selection.recall_weight": 4.5,
+            "selection.whole_tables": True,
+        },
+    )
+    space = make_space(given, fixed=frozenset({key}))
+    assert key not in space.distributions
+    drawn = space.settings(drawing(data, space))
+    assert values_of(drawn, [key]) == values_of(given, [key])
+    assert space.params(given) is not None
