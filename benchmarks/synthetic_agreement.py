@@ -28,13 +28,9 @@ from rag.settings import Settings
 
 DATA = Path(__file__).parents[2] / "shared/data"
 SETS = ("chroma", "covidqa", "cyber", "xquad")
-CHUNKS = (("sentences", 50), ("sentences", 100), ("sentences", 200), ("tokens", 200))
+CHUNKS = (("sentences", 50), ("sentences", 100), ("sentences", 200))
 WEIGHTS = ((2.0, 0.0), (1.0, 1.0), (0.0, 2.0))
-KEEPING: tuple[dict[str, object], ...] = (
-    {"selection.keep": "everything"},
-    {"selection.recall_weight": 1.0},
-    {},
-)
+KEEPING: tuple[dict[str, object], ...] = ({"selection.keep": "everything"}, {})
 FIGURES = ("iou", "recall")
 DRAWS = 1_000
 

@@ -275,6 +275,7 @@ def gap(match: re.Match[str]) -> tuple[str, str] | None:
             and len(before.split()) >= 4
             and text.startswith(before)  # from the beginning of the statement
             and not _pronoun(asked)
+            and asked.count("(") == asked.count(")")
             and not _NUMBERED.search(before)
             and not text[value.span.end : value.span.end + 1].strip(" .,;)")
         ):

@@ -117,9 +117,18 @@ def test_each_domain_has_advice_of_its_own_and_the_general_one_none() -> None:
     assert all(word in advice["cyber"] for word in ("CVE", "versions", "hashes", "defanged"))
 
 
-def test_tables_are_kept_whole_among_filings_only() -> None:
-    whole = [n for n in NAMES if load_settings(profile=n).settings.selection.whole_tables]
-    assert whole == ["finance"]
+def test_tables_are_kept_whole_among_filings() -> None:
+    assert load_settings(profile="finance").settings.selection.whole_tables
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_command_that_derived_a_profile_stands_in_it(name: str) -> None:
+    text = (files("rag.settings") / "profiles" / f"{name}.toml").read_text(encoding="utf-8")
+    command, made, tuned, reported = text.splitlines()[:4]
+    assert command.startswith(f"# rag eval tune --profile {name} --questions ")
+    assert "trials; wanted: " in made
+    assert tuned.startswith("# tuned on ")
+    assert reported.startswith("# reported on ")
 
 
 # --- how a profile is named ----------------------------------------------------------------
