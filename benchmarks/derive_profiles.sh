@@ -28,7 +28,7 @@ tune biomedical --questions "$DATA/covidqa/questions.jsonl" \
 $RAG synth "$DATA/cyber/corpora" --profile cyber --engine rules --n 120 --out "$MADE/cyber-rules.jsonl"
 tune cyber --questions "$MADE/cyber-rules.jsonl" --corpora "$DATA/cyber/corpora" \
   --report-questions "$DATA/cyber/questions.jsonl" \
-  --sizes 100,200 --trials 16 --max-tokens 400
+  --sizes 100,200 --trials 7 --max-tokens 250
 
 # finance: filings, which are public; their questions may be used for evaluation only. Tuned on
 # questions made by rules from seven of them, reported on the annotators' about the others. Rules

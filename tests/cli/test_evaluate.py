@@ -442,12 +442,16 @@ def test_a_recorded_run_is_scored_alone(evaluated, extra: tuple[str, str]) -> No
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [("run", "--target-recall", "0.9"), ("tune", "--out", "scorer.json")],
-    ids=["calibrate", "tune"],
+    ("arguments", "message"),
+    [
+        (("run", "--target-recall", "0.9"), "selection cannot be calibrated or tuned on summaries"),
+        (("fit", "--out", "scorer.json"), "selection cannot be calibrated or tuned on summaries"),
+        (("tune", "--out", "tuned.toml"), "settings cannot be tuned on summaries"),
+    ],
+    ids=["calibrate", "fit", "tune"],
 )
-def test_selection_is_neither_calibrated_nor_tuned_on_summaries(
-    evaluated, tmp_path: Path, arguments: tuple[str, ...]
+def test_nothing_is_calibrated_or_tuned_on_summaries(
+    evaluated, tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     asked = ("--questions", str(evaluated.root / "set/questions.jsonl"))
     chosen = (
@@ -456,7 +460,7 @@ def test_selection_is_neither_calibrated_nor_tuned_on_summaries(
     )
     ran = evaluated.rag(*arguments, *asked, *chosen, "--json", cwd=tmp_path)
     assert (ran.code, ran.error["code"]) == (3, "config")
-    assert ran.error["message"] == "selection cannot be calibrated or tuned on summaries"
+    assert ran.error["message"] == message
     assert "clustering.mode" in ran.error["hint"]
     assert list(tmp_path.iterdir()) == []
 
