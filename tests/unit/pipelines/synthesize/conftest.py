@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,8 @@ def docs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def corpus(docs: Path) -> Iterator[Corpus]:
     """The two documents, indexed once in a scratch index of the tests' own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(docs.parent / "cache"))
-        with open_corpus(Settings(), str(docs), None) as opened:
-            yield opened
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:  # no longer than it takes to open it
+            patch.setenv("XDG_CACHE_HOME", str(docs.parent / "cache"))
+            opened = stack.enter_context(open_corpus(Settings(), str(docs), None))
+        yield opened
