@@ -7,14 +7,37 @@ the connector's own fault.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 from rag.errors import DocumentError
 from rag.types import Document
 
-__all__ = ["Connector", "SourceRef"]
+__all__ = ["Access", "Connector", "Prepares", "SourceRef"]
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How connectors behave towards the places they read: who they say they are, what they may.
+
+    Args:
+        contact: who to write to about requests ("Jane Doe jane@example.org"); SEC and NCBI ask
+            for it.
+        allow_private: hosts, addresses or networks ("wiki.local", "10.0.0.0/8") that may be
+            asked though they are not on the public internet.
+        timeout: seconds a server may stay silent.
+        deadline: seconds one request may take in all, however steadily bytes drip in.
+        most_bytes: the largest document that is fetched.
+        ncbi_api_key: raises NCBI's limit from 3 to 10 requests a second.
+    """
+
+    contact: str = ""
+    allow_private: tuple[str, ...] = ()
+    timeout: float = 30.0
+    deadline: float = 300.0
+    most_bytes: int = 512 * 2**20
+    ncbi_api_key: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +71,32 @@ class Connector(Protocol):
         """Every document there is now, in a stable order.
 
         Raises:
-            UsageError: the place is not there.
+            UsageError: the place is not there: the user has to mend something.
+            SourceError: it is, but cannot be listed to the end now; nothing of it is retired.
         """
 
     def covers(self, key: str) -> bool:
         """Whether a document of this key belongs to what is listed here, if it exists or not."""
 
     def fetch(self, ref: SourceRef) -> Document:
-        """Read and parse one document.
+        """Read and parse one document; several threads may call this at once.
 
         Raises:
             DocumentError: it cannot be read; the message says why in one line.
+        """
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """A connector that gets many documents in one request, where it is told which."""
+
+    @property
+    def batch(self) -> int:
+        """How many at a time are best."""
+
+    def prepare(self, refs: Sequence[SourceRef]) -> None:
+        """These will be fetched next; called before any of them, from one thread.
+
+        Raises:
+            DocumentError: the request failed; each of them is then fetched by itself.
         """

@@ -5,45 +5,85 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 
-from connectors.base import Connector
+from connectors.base import Access, Connector
 from connectors.files import FilesConnector
 from connectors.jsonl import JsonlConnector
-from rag.errors import UsageError
+from connectors.options import split_options
+from rag.errors import UsageError, first_line
 
-__all__ = ["open_source"]
+__all__ = ["GROUP", "Open", "open_source", "schemes"]
 
-_Open = Callable[[str, Sequence[str]], Connector]
+Open = Callable[[str, Mapping[str, str], Access], Connector]
+"""Makes a connector of the place behind "scheme:", its options, and how it may behave."""
 
-_SCHEMES: Mapping[str, _Open] = {
-    "file": lambda path, ignore: FilesConnector(path, ignore=ignore),
-    "jsonl": lambda path, ignore: JsonlConnector(path),
-}
+GROUP = "spanrag.connectors"
+"""The entry-point group by which other packages add schemes: name = scheme, object = an `Open`."""
+
+# By name, so that a run imports only what its sources need.
+_SCHEMES: Mapping[str, str] = {}
+_PATHS = ("file", "jsonl")
 _SUFFIXES: Mapping[str, str] = {".jsonl": "jsonl"}
 # Two letters at least, so that a drive (C:\docs) is a path.
-_SCHEME = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9+.-]+):(?P<slashes>//)?(?P<path>.*)", re.DOTALL)
+_SCHEME = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9_+.-]+):(?P<slashes>//)?(?P<path>.*)", re.DOTALL)
 
 
-def open_source(source: str, ignore: Sequence[str] = ()) -> Connector:
-    """The connector for `source`: "docs", "docs/**/*.md", "rows.jsonl", "jsonl:rows.txt".
+def open_source(source: str, ignore: Sequence[str] = (), access: Access | None = None) -> Connector:
+    """The connector for `source`: "docs", "docs/**/*.md", "rows.jsonl", "edgar:AAPL#forms=10-K".
 
     Args:
-        source: a path, a glob, or "scheme:path".
+        source: a path, a glob, or "scheme:place#option=value&...".
         ignore: patterns as in a .gitignore, for connectors that walk folders.
+        access: how connectors behave towards the places they read.
 
     Raises:
-        UsageError: it is empty, or no connector has its scheme.
+        UsageError: it is empty, no connector has its scheme, or an option is wrong.
     """
     if not source.strip():
         raise UsageError("empty source", hint="name a file, a folder or a glob")
     written = _SCHEME.fullmatch(source)
-    if written and (opened := _SCHEMES.get(written["name"].lower())):
-        return opened(written["path"], ignore)
+    scheme = written["name"].lower() if written else ""
+    if written and scheme in _PATHS:
+        return _open_path(scheme, written["path"], ignore)
+    if written and (opens := _find(scheme)):
+        place, options = split_options(source[len(scheme) + 1 :])
+        return opens(place, options, access or Access())
     # A colon alone is no scheme: "notes: may.txt" is a file's name.
     if written and written["slashes"]:
         raise UsageError(
-            f"no connector reads {written['name']}:// sources",
-            hint=f"there are {', '.join(f'{name}:' for name in _SCHEMES)} and plain paths",
+            f"no connector reads {scheme}:// sources",
+            hint=f"there are {', '.join(f'{name}:' for name in schemes())} and plain paths",
         )
-    scheme = _SUFFIXES.get(os.path.splitext(source)[1].lower(), "file")
-    return _SCHEMES[scheme](source, ignore)
+    suffix = os.path.splitext(source)[1].lower()
+    return _open_path(_SUFFIXES.get(suffix, "file"), source, ignore)
+
+
+def schemes() -> list[str]:
+    """Every scheme there is, those of other packages last."""
+    added = sorted(entry.name for entry in entry_points(group=GROUP))
+    return [*_PATHS, *_SCHEMES, *(name for name in added if name not in _SCHEMES)]
+
+
+def _open_path(scheme: str, path: str, ignore: Sequence[str]) -> Connector:
+    return JsonlConnector(path) if scheme == "jsonl" else FilesConnector(path, ignore=ignore)
+
+
+def _find(scheme: str) -> Open | None:
+    if scheme in _SCHEMES:
+        module, name = _SCHEMES[scheme].split(":")
+        opens: Open = getattr(import_module(module), name)
+        return opens
+    return next(map(_load, entry_points(group=GROUP, name=scheme)), None)
+
+
+def _load(entry: EntryPoint) -> Open:
+    try:
+        opens: Open = entry.load()
+    except Exception as error:
+        raise UsageError(
+            f"the connector for {entry.name}: cannot be loaded: {first_line(error)}",
+            hint=f"mend or remove the package that has {entry.value}",
+        ) from error
+    return opens

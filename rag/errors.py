@@ -5,6 +5,7 @@ RagError                    1  unexpected
 ├── ConfigError             3  a setting is unknown, malformed or contradicts another
 │   └── IndexMismatch       3  the index was built with other settings than these
 ├── DocumentError           4  one document cannot be read: data in a report, no end of a run
+├── SourceError             4  a place cannot be listed now: its documents stay as they are
 ├── StoreError              5  the index cannot be reached
 │   ├── IndexMissing        5  there is no index where the settings say
 │   └── StoreLocked         5  another process owns the embedded index
@@ -26,6 +27,7 @@ __all__ = [
     "IndexMissing",
     "ModelError",
     "RagError",
+    "SourceError",
     "StoreError",
     "StoreLocked",
     "UsageError",
@@ -87,6 +89,13 @@ class DocumentError(RagError):
     """One document cannot be read. It becomes a line of the ingest report."""
 
     code = "document"
+    exit_code = 4
+
+
+class SourceError(RagError):
+    """A place is there but cannot be listed to its end now; the run goes on with the others."""
+
+    code = "source"
     exit_code = 4
 
 

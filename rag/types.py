@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 from rag.ids import chunk_id, digest, document_id
 from rag.ledger import TokenLedger
@@ -31,17 +31,27 @@ __all__ = [
     "Round",
     "ScoredChunk",
     "Section",
+    "SectionKind",
     "Sticker",
 ]
 
 
+SectionKind = Literal["section", "table", "list"]
+"""What a stretch of a document is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A titled stretch of a document. Sections nest: level 1 holds level 2, as headings do."""
+    """A stretch of a document. Sections nest: level 1 holds level 2, as headings do.
+
+    A table or a list is one too, deeper than the headings around it. Its title is its caption, or
+    "" where it has none; a citation names the titled ones.
+    """
 
     span: Span
     title: str
     level: int = 1
+    kind: SectionKind = "section"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +104,7 @@ class Document:
     @cached_property
     def revision(self) -> str:
         """A digest of all that a chunk or its vectors depend on: text, title, structure."""
-        sections = [(s.span.start, s.span.end, s.title, s.level) for s in self.sections]
+        sections = [_section_facts(section) for section in self.sections]
         return digest([self.text, self.title, self.stem, sections, self.pages])
 
     @cached_property
@@ -134,6 +144,12 @@ class Document:
             if not places or (places[-1].page, places[-1].section) != (page, path):
                 places.append(Place(edge, page, path))
         return tuple(places)
+
+
+def _section_facts(section: Section) -> tuple[Any, ...]:
+    facts = (section.span.start, section.span.end, section.title, section.level)
+    # Plain sections as before there were kinds, so that what was indexed then is known again.
+    return facts if section.kind == "section" else (*facts, section.kind)
 
 
 @dataclass(frozen=True, slots=True)

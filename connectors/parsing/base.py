@@ -38,7 +38,7 @@ def nest(headings: Iterable[Heading], length: int) -> tuple[Section, ...]:
     (a PDF outline knows only pages, so two short items may start "together").
 
     >>> nest([Heading(0, 1, "A"), Heading(5, 2, "A.1"), Heading(8, 1, "B")], 9)[0]
-    Section(span=Span(start=0, end=8), title='A', level=1)
+    Section(span=Span(start=0, end=8), title='A', level=1, kind='section')
     """
     ordered = sorted(headings, key=lambda heading: heading.start)
     ends = [length] * len(ordered)

@@ -41,12 +41,11 @@ def ingest(
     yes: Annotated[bool, typer.Option("--yes", help="Prune however much is gone.")] = False,
 ) -> None:
     """Make the index hold what the sources hold. Run again to resume, or after any change."""
-    from connectors.registry import open_source
     from pipelines.ingest import ingest as run_ingest
+    from pipelines.sources import connect
     from rag.index import open_index
 
-    ignore = run.settings.ingest.ignore
-    connectors = [open_source(source, ignore=ignore) for source in sources]
+    connectors = [connect(source, run.settings) for source in sources]
     if dry_run:
         _dry_run(run, connectors, prune, yes)
         return

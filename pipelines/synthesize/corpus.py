@@ -12,9 +12,9 @@ from pathlib import Path
 from connectors.base import Connector, SourceRef
 from connectors.files import FilesConnector
 from connectors.jsonl import JsonlConnector
-from connectors.registry import open_source
 from pipelines.ingest import Progress, ingest
 from pipelines.scratch import in_scratch, open_scratch
+from pipelines.sources import connect
 from rag.errors import DocumentError, UsageError
 from rag.index import Index, open_index
 from rag.settings import Settings, StoreSettings
@@ -53,7 +53,7 @@ def open_corpus(settings: Settings, source: str, progress: Progress | None) -> I
         StoreError, ModelError, ConfigError: as `rag.index.open_index`.
     """
     if source and not (Path(source) / "edge_config.json").is_file():
-        connector = open_source(source, ignore=settings.ingest.ignore)
+        connector = connect(source, settings)
         failed: list[str] = []
         documents = tuple(_fetched(connector, connector.list(), failed))
         with open_scratch(in_scratch(settings, Path(source))) as index:

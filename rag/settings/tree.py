@@ -26,6 +26,7 @@ __all__ = [
     "RetrievalSettings",
     "SelectionSettings",
     "Settings",
+    "SourceSettings",
     "StoreSettings",
     "SynthesisSettings",
 ]
@@ -291,6 +292,23 @@ class IngestSettings(_Group):
     ignore: tuple[str, ...] = Field((), description="extra patterns, as in .gitignore")
 
 
+class SourceSettings(_Group):
+    """How connectors behave towards the places they read."""
+
+    contact: str = Field(
+        "", description="name and address to write to; SEC and NCBI ask who is asking"
+    )
+    allow_private: tuple[str, ...] = Field(
+        (), description="hosts or networks that may be asked though they are not public"
+    )
+    timeout: float = Field(30.0, gt=0, description="seconds a server may stay silent")
+    deadline: float = Field(300.0, gt=0, description="seconds one request may take in all")
+    most_bytes: int = Field(512 * 2**20, ge=1, description="largest document that is fetched")
+    ncbi_api_key: SecretStr = Field(
+        SecretStr(""), description="of an NCBI account: 10 requests a second, not 3"
+    )
+
+
 class ModelsSettings(_Group):
     """Where pulled model files are kept."""
 
@@ -319,6 +337,7 @@ class Settings(BaseSettings):
     generation: GenerationSettings = GenerationSettings()
     grounding: GroundingSettings = GroundingSettings()
     synthesis: SynthesisSettings = SynthesisSettings()
+    sources: SourceSettings = SourceSettings()
     ingest: IngestSettings = IngestSettings()
     models: ModelsSettings = ModelsSettings()
 
@@ -343,7 +362,11 @@ class Settings(BaseSettings):
 
     def public(self) -> dict[str, Any]:
         """Every value but secrets, as JSON."""
-        secrets = {"store": {"api_key"}, "generation": {"api_key"}}
+        secrets = {
+            "store": {"api_key"},
+            "generation": {"api_key"},
+            "sources": {"ncbi_api_key"},
+        }
         values = self.model_dump(mode="json", exclude=secrets)
         options = values["embedding"]["options"]
         values["embedding"]["options"] = {
