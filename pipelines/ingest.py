@@ -1,70 +1,31 @@
-"""Ingest: run a plan. Fetch, cut, embed, stage, commit; one document's failure is a line."""
+"""Ingest: run a plan. Read ahead, cut, embed, store; one document's failure is a line."""
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
 
 from connectors.base import Connector
-from pipelines.sync import Plan, Task, guard_prune, plan
-from rag.errors import DocumentError
+from pipelines.reading import read_ahead
+from pipelines.sync import Plan, guard_prune, plan
+from pipelines.twins import Twins
+from pipelines.writing import Failure, IngestReport, Progress, Writer
+from rag.errors import DocumentError, SourceError
 from rag.ids import document_id
 from rag.index import Index
 from rag.store import DocumentRecord
-from rag.types import Chunk, Document
 
 __all__ = ["Failure", "IngestReport", "Progress", "ingest", "plan_all"]
 
-
-logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A document that could not be read, and why."""
-
-    source: str
-    reason: str
-
-
-@dataclass(slots=True)
-class IngestReport:
-    """What a run did. `documents`, `chunks` and `tokens` are of the whole index, after it."""
-
-    added: int = 0
-    replaced: int = 0
-    unchanged: int = 0
-    retired: int = 0
-    failed: list[Failure] = field(default_factory=list)
-    documents: int = 0
-    chunks: int = 0
-    tokens: int = 0
-    seconds: float = 0.0
-    vanished: int = 0
-    """Served, gone from the source, and kept because the run did not prune."""
-    truncated: int = 0
-    """Chunks whose end the embedder could not read."""
-    embedded_tokens: int = 0
-    interrupted: bool = False
-
-
-class Progress(Protocol):
-    """Hears how far a run is."""
-
-    def start(self, total: int) -> None:
-        """So many documents will be fetched."""
-
-    def advance(self, count: float, tokens: int = 0) -> None:
-        """So many documents (or part of one) and tokens have been read."""
+_MOST_PASSES = 3  # over the sources: after the first, only for copies whose original went
 
 
 def plan_all(
     connectors: Sequence[Connector], documents: Callable[[str], Iterable[DocumentRecord]]
 ) -> list[tuple[Connector, Plan]]:
-    """What a run over these connectors would do. Raises what a listing raises.
+    """What a run over these connectors would do.
+
+    A place that cannot be listed now has a plan with nothing in it but why.
 
     A document that several of them list is the first one's: staged twice in one run it would,
     for a moment, not be served, and cited now this way, now that.
@@ -72,13 +33,21 @@ def plan_all(
     Args:
         connectors: where documents come from.
         documents: what the store holds of a namespace.
+
+    Raises:
+        UsageError: a place is not there.
     """
     plans: list[tuple[Connector, Plan]] = []
     claimed: set[str] = set()
     stored: dict[str, list[DocumentRecord]] = {}
     for connector in connectors:
         namespace = connector.namespace
-        refs = [r for r in connector.list() if document_id(namespace, r.key) not in claimed]
+        try:
+            listed = list(connector.list())
+        except SourceError as error:
+            plans.append((connector, Plan(unlisted=str(error))))
+            continue
+        refs = [r for r in listed if document_id(namespace, r.key) not in claimed]
         if namespace not in stored:
             stored[namespace] = list(documents(namespace))
         records = [r for r in stored[namespace] if r.doc_id not in claimed]
@@ -99,8 +68,10 @@ def ingest(
 ) -> IngestReport:
     """Make the index hold what the connectors list.
 
-    Every document is committed by itself, so a run may end anywhere: what is served stays served,
-    and the next run goes on. Resuming is running again.
+    Documents are fetched and parsed ahead by `ingest.workers` threads, cut and embedded in windows
+    by this one, and stored by a third: memory is bounded, whatever the corpus. Every document is
+    committed by itself, so a run may end anywhere: what is served stays served, and the next run
+    goes on. Resuming is running again.
 
     Args:
         index: an open index.
@@ -120,18 +91,8 @@ def ingest(
     if prune and not yes:
         for _, planned in plans:
             guard_prune(planned, index.settings.ingest.max_delete_fraction)
-    if progress:
-        progress.start(sum(len(planned.tasks) for _, planned in plans))
-    writer = _Writer(index, report, progress)
-    wrote = False
-    for connector, planned in plans:
-        wrote |= bool(planned.leftovers or (prune and planned.vanished))
-        _run(index, connector, planned, writer, report, stop)
-    writer.flush()
-    if not report.interrupted:
-        for _, planned in plans:
-            _retire(index, planned, report, prune)
-    if wrote or writer.wrote:
+    wrote = _run(index, plans, report, prune=prune, progress=progress, stop=stop)
+    if wrote:
         index.store.optimize()
     records = [record for record in index.store.documents() if record.live]
     report.documents = len(records)
@@ -143,123 +104,92 @@ def ingest(
 
 def _run(
     index: Index,
+    plans: Sequence[tuple[Connector, Plan]],
+    report: IngestReport,
+    *,
+    prune: bool,
+    progress: Progress | None,
+    stop: Callable[[], bool],
+) -> bool:
+    """Do what is planned, and again for copies that were left without an original.
+
+    Returns whether anything was written.
+    """
+    wrote = False
+    for _ in range(_MOST_PASSES):
+        going = {record.doc_id for _, planned in plans for record in planned.vanished}
+        twins = Twins(index, frozenset(going) if prune else frozenset())
+        if progress:
+            progress.start(sum(len(planned.tasks) for _, planned in plans))
+        with Writer(index, report, twins, progress) as writer:
+            for connector, planned in plans:
+                wrote |= bool(planned.leftovers or (prune and planned.vanished))
+                _write_all(index, connector, planned, writer, report, stop)
+            writer.finish()
+        if not report.interrupted:
+            for _, planned in plans:
+                _retire(index, planned, twins, report, prune)
+        wrote |= writer.wrote
+        if report.interrupted or not twins.heirs:
+            break
+        plans = _heirs_only(plan_all([each for each, _ in plans], index.store.documents))
+    return wrote
+
+
+def _write_all(
+    index: Index,
     connector: Connector,
     planned: Plan,
-    writer: _Writer,
+    writer: Writer,
     report: IngestReport,
     stop: Callable[[], bool],
 ) -> None:
     for record in planned.leftovers:
         index.store.discard(record.doc_id, record.revision)
+    if planned.unlisted:
+        report.failed.append(Failure(connector.namespace, planned.unlisted))
     report.unchanged += len(planned.unchanged)
     report.failed += [Failure(ref.source, str(ref.problem)) for ref in planned.refused]
-    for task in planned.tasks:
-        if stop():
+    settings = index.settings.ingest
+    if stop():
+        report.interrupted |= bool(planned.tasks)
+        return
+    reading = read_ahead(
+        connector,
+        planned.tasks,
+        workers=settings.workers,
+        most_characters=settings.read_ahead_characters,
+    )
+    left = len(planned.tasks)
+    for task, found in reading:
+        left -= 1
+        if isinstance(found, DocumentError):
+            report.failed.append(Failure(task.ref.source, str(found)))
+            writer.passed_over()
+        else:
+            writer.write(found, task)
+        if left and stop():
             report.interrupted = True
             break
-        try:
-            document = connector.fetch(task.ref)
-        except DocumentError as error:
-            report.failed.append(Failure(task.ref.source, str(error)))
-        except Exception as error:  # noqa: BLE001  a connector's bug costs its document, not the run
-            reason = f"unexpected {type(error).__name__}: {error}".splitlines()[0]
-            report.failed.append(Failure(task.ref.source, reason))
-        else:
-            writer.write(document, task)
-            continue
-        writer.passed_over()
 
 
-def _retire(index: Index, planned: Plan, report: IngestReport, prune: bool) -> None:
+def _heirs_only(plans: Sequence[tuple[Connector, Plan]]) -> list[tuple[Connector, Plan]]:
+    """Of a second plan, only the copies that are to be read at last: all else is done or said."""
+    return [
+        (
+            connector,
+            Plan([task for task in planned.tasks if task.served and not task.served.fingerprint]),
+        )
+        for connector, planned in plans
+    ]
+
+
+def _retire(index: Index, planned: Plan, twins: Twins, report: IngestReport, prune: bool) -> None:
     if not prune:
         report.vanished += len(planned.vanished)
         return
-    for record in planned.vanished:
+    # Copies first: no chunks have to be handed on to what goes next.
+    for record in sorted(planned.vanished, key=lambda record: not record.twin_of):
+        twins.leave(record)
         index.store.retire(record.doc_id)
         report.retired += 1
-
-
-class _Writer:
-    """Collects chunks over documents into windows worth embedding, and commits what is complete.
-
-    Memory is bounded by one window, one document's text, and what the store holds of the chunks
-    since it was last optimised, whatever the corpus.
-    """
-
-    def __init__(self, index: Index, report: IngestReport, progress: Progress | None) -> None:
-        self._index = index
-        self._report = report
-        self._progress = progress
-        self._held: list[tuple[Document, list[Chunk]]] = []
-        self._held_tokens = 0
-        self._complete: list[tuple[Document, bool, int]] = []
-        self._unoptimized = 0
-        self.wrote = False
-
-    def write(self, document: Document, task: Task) -> None:
-        """Queue one document; it is served once its last chunk is written."""
-        served = task.served
-        if served is not None and served.revision == document.revision:
-            self._index.store.describe(document)
-            self.wrote = True
-            self._report.unchanged += 1
-            self.passed_over()
-            return
-        chunks: list[Chunk] = []
-        tokens, read = 0, 0
-        for chunk in self._index.chunk(document):
-            if not chunks:
-                self._held.append((document, chunks))
-            chunks.append(chunk)
-            tokens += chunk.tokens
-            self._held_tokens += chunk.tokens
-            if self._held_tokens >= self._index.settings.ingest.window_tokens:
-                self.flush()
-                chunks = []
-                if self._progress:
-                    share = (chunk.span.end - read) / len(document.text)
-                    self._progress.advance(share, 0)
-                    read = chunk.span.end
-        if not tokens:
-            if chunks:  # of zero-width characters and their like: nothing to find in them
-                self._held.pop()
-            self._report.failed.append(Failure(document.source, "no words in it"))
-            self.passed_over()
-            return
-        self._complete.append((document, served is not None, tokens))
-        if self._progress:
-            self._progress.advance(1 - read / len(document.text), 0)
-
-    def passed_over(self) -> None:
-        """A document needed no writing."""
-        if self._progress:
-            self._progress.advance(1, 0)
-
-    def flush(self) -> None:
-        """Embed and stage what is held; commit the documents that are complete."""
-        flat = [chunk for _, chunks in self._held for chunk in chunks]
-        if flat:
-            vectors = self._index.embed(flat)
-            at = 0
-            for document, chunks in self._held:
-                here = slice(at, at + len(chunks))
-                self._index.store.stage(
-                    document, chunks, vectors.dense[here], vectors.lexical[here]
-                )
-                at += len(chunks)
-            self.wrote = True
-            self._report.truncated += vectors.truncated
-            self._report.embedded_tokens += self._held_tokens
-            if self._progress:
-                self._progress.advance(0, self._held_tokens)
-        for document, replaces, tokens in self._complete:
-            self._index.store.commit(document.id, document.revision, tokens)
-            logger.debug("committed %s", document.source)
-            self._report.replaced += replaces
-            self._report.added += not replaces
-        self._held, self._held_tokens, self._complete = [], 0, []
-        self._unoptimized += len(flat)
-        if self._unoptimized >= self._index.settings.ingest.optimize_chunks:
-            # What was just written lies in memory until it is optimised.
-            self._index.store.optimize()
-            self._unoptimized = 0

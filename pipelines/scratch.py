@@ -27,7 +27,9 @@ def in_scratch(settings: Settings, corpora: Path) -> Settings:
     built_with = settings.model_dump(mode="json", include=set(INDEX_GROUPS))
     name = digest([str(corpora.resolve()), built_with])[:16]
     store = StoreSettings(path=user_cache_path("spanrag") / "eval" / name)
-    return settings.model_copy(update={"store": store})
+    # What is evaluated is asked about document by document: a copy has references of its own.
+    ingest = settings.ingest.model_copy(update={"duplicates": "keep"})
+    return settings.model_copy(update={"store": store, "ingest": ingest})
 
 
 def open_scratch(settings: Settings, embedder: Embedder | None = None) -> Index:

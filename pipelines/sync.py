@@ -36,6 +36,8 @@ class Plan:
     """Listed with a problem; never fetched."""
     leftovers: list[DocumentRecord] = field(default_factory=list)
     """Revisions that a run which was cut short left behind."""
+    unlisted: str = ""
+    """Why the place could not be listed; the rest is then empty."""
 
     def lines(self, *, prune: bool) -> Iterator[str]:
         """The plan as a user reads it, a line for each document it touches."""
@@ -45,6 +47,8 @@ class Plan:
             yield f"{'retire' if prune else 'gone':7}{record.source}"
         for ref in self.refused:
             yield f"{'refuse':7}{ref.source}: {ref.problem}"
+        if self.unlisted:
+            yield f"{'skip':7}{self.unlisted}"
         for record in self.leftovers:
             yield f"{'clean':7}{record.source} (an unfinished write)"
 

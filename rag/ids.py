@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID, uuid5
 
 __all__ = ["chunk_id", "digest", "document_id", "reserved_id"]
 
+_SLICE = 1 << 20  # characters
 _NAMESPACE = UUID("6d3b1f5e-5a0c-5c0e-9a57-7370616e7261")
 
 
@@ -18,11 +20,30 @@ def digest(value: Any) -> str:
     >>> digest({"b": 1, "a": 2}) == digest({"a": 2, "b": 1})
     True
     """
-    canonical = json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str
-    )
-    # Lone surrogates (broken input that survived decoding) must digest, not raise.
-    return hashlib.blake2b(canonical.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    hashed = hashlib.blake2b(digest_size=16)
+    for piece in _canonical(value):
+        # Lone surrogates (broken input that survived decoding) must digest, not raise.
+        hashed.update(piece.encode("utf-8", "surrogatepass"))
+    return hashed.hexdigest()
+
+
+def _canonical(value: Any) -> Iterator[str]:
+    """Canonical JSON, the long texts of a list a slice at a time: they are never held twice."""
+    if isinstance(value, str) and len(value) > _SLICE:
+        yield '"'
+        for at in range(0, len(value), _SLICE):
+            yield json.dumps(value[at : at + _SLICE], ensure_ascii=False)[1:-1]
+        yield '"'
+    elif isinstance(value, list):
+        yield "["
+        for at, item in enumerate(value):
+            yield "," if at else ""
+            yield from _canonical(item)
+        yield "]"
+    else:
+        yield json.dumps(
+            value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str
+        )
 
 
 def document_id(namespace: str, key: str) -> str:

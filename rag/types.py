@@ -172,6 +172,8 @@ class Chunk:
     title: str = ""
     places: tuple[Place, ...] = ()
     meta: Mapping[str, Any] = field(default_factory=dict)
+    also: tuple[str, ...] = ()
+    """The sources of other documents that say the same."""
 
     def __post_init__(self) -> None:
         if len(self.text) != len(self.span):
@@ -305,7 +307,10 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """A quote in an answer and where it stands. `verified` says that it supports the answer."""
+    """A quote in an answer and where it stands. `verified` says that it supports the answer.
+
+    `also` are the sources of copies of its document, which hold the quote too.
+    """
 
     doc_id: str
     revision: str
@@ -315,6 +320,7 @@ class Citation:
     quote: str
     place: Place
     verified: bool
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,6 +148,7 @@ def _hit_to_json(chunk: Chunk, score: float) -> dict[str, Any]:
         "section": place.section,
         "doc_id": chunk.doc_id,
         "revision": chunk.revision,
+        "also": list(chunk.also),
     }
 
 
@@ -214,6 +215,7 @@ def _citation_to_json(citation: Citation) -> dict[str, Any]:
         "section": citation.place.section,
         "doc_id": citation.doc_id,
         "revision": citation.revision,
+        "also": list(citation.also),
     }
 
 

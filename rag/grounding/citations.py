@@ -75,6 +75,7 @@ def cite(passage: Passage, span: Span, *, verified: bool) -> Citation:
         quote=chunk.slice(span),
         place=chunk.place_at(span.start),
         verified=verified,
+        also=chunk.also,
     )
 
 

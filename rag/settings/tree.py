@@ -286,6 +286,18 @@ class IngestSettings(_Group):
     optimize_chunks: int = Field(
         20_000, ge=1, description="chunks written between two optimisations: bounds memory"
     )
+    workers: int = Field(
+        4, ge=1, le=64, description="threads that fetch and parse ahead of the embedder"
+    )
+    read_ahead_characters: int = Field(
+        32_000_000, ge=1, description="text that may wait for the embedder: bounds memory"
+    )
+    duplicates: Literal["near", "exact", "keep"] = Field(
+        "near", description="copies that are linked to their original, not stored again"
+    )
+    near_duplicate: float = Field(
+        0.9, gt=0, le=1, description="similarity (Jaccard, 5 words) of near copies"
+    )
     max_delete_fraction: float = Field(
         0.2, ge=0, le=1, description="of a source's documents --prune may retire without --yes"
     )

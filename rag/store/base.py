@@ -21,7 +21,8 @@ class DocumentRecord:
     """One revision of a document as the store holds it.
 
     `live` revisions are searched; the others were being written when a run ended (their `tokens`
-    are 0: nobody had counted to the end).
+    are 0: nobody had counted to the end). One with `twin_of` is a link: it says that the document
+    is a copy of that other one, and has no chunks of its own.
     """
 
     doc_id: str
@@ -34,6 +35,7 @@ class DocumentRecord:
     meta_digest: str
     tokens: int
     live: bool
+    twin_of: str = ""
 
 
 class Hit(NamedTuple):
@@ -73,8 +75,12 @@ class Store(Protocol):
         chunks: Sequence[Chunk],
         dense: Vectors,
         lexical: Sequence[SparseVector],
+        marks: Sequence[str] = (),
     ) -> None:
-        """Write chunks of a revision that is not served yet. The first call holds chunk 0."""
+        """Write chunks of a revision that is not served yet. The first call holds chunk 0.
+
+        `marks` are those of the document (`rag.duplicates`), and go with chunk 0.
+        """
 
     def commit(self, doc_id: str, revision: str, tokens: int) -> None:
         """Serve this revision, of so many tokens, and delete all others of the document."""
@@ -87,6 +93,31 @@ class Store(Protocol):
 
     def describe(self, document: Document) -> None:
         """Renew what is said of a served revision (source, meta, fingerprint), not its vectors."""
+
+    def served(self, doc_id: str) -> DocumentRecord | None:
+        """The revision of a document that is served, or its link."""
+
+    def text(self, doc_id: str, revision: str) -> str:
+        """The text of one revision, put together from its chunks; a gap is one space."""
+
+    def alike(self, marks: Sequence[str]) -> list[DocumentRecord]:
+        """Served documents that share one of these marks, links apart; the first few."""
+
+    def links(self) -> Iterator[DocumentRecord]:
+        """Every link there is."""
+
+    def link(self, document: Document, original: str) -> None:
+        """Keep of `document` only that it is a copy of `original`, and no other revision of it."""
+
+    def unlink(self, link: DocumentRecord) -> None:
+        """Have the original forget a copy that is about to go its own way."""
+
+    def bequeath(self, original: DocumentRecord) -> str:
+        """Give the chunks of a document that is about to go to one of its copies.
+
+        The heir, whose id is returned, is served in its stead, without a fingerprint: the next
+        sync reads its own text.
+        """
 
     def rankings(
         self,

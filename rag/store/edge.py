@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import RLock
 from typing import Any, Self
 
 import qdrant_edge as q
@@ -22,6 +23,7 @@ from rag.manifest import IndexManifest
 from rag.store import schema
 from rag.store.base import DocumentRecord, Hit, Rankings
 from rag.store.filters import Condition
+from rag.store.links import Links, Point
 from rag.types import Chunk, Document
 
 __all__ = ["EdgeStore"]
@@ -29,12 +31,13 @@ __all__ = ["EdgeStore"]
 _PAGE = 1_000  # records a scroll fetches at a time
 
 
-class EdgeStore:
+class EdgeStore(Links):
     """An embedded index. Open one with `EdgeStore.open`; close it when done."""
 
     def __init__(self, shard: q.EdgeShard, path: Path) -> None:
         self._shard = shard
         self._path = path
+        self._lock = RLock()  # optimising swaps the shard under whoever reads
 
     @classmethod
     def open(cls, path: Path, create: IndexManifest | None = None) -> Self:
@@ -90,7 +93,7 @@ class EdgeStore:
             must.append(_equals("namespace", namespace))
         offset = None
         while True:
-            with _translated(self._path):
+            with self._engine():
                 records, offset = self._shard.scroll(
                     q.ScrollRequest(
                         limit=_PAGE,
@@ -110,20 +113,15 @@ class EdgeStore:
         chunks: Sequence[Chunk],
         dense: Vectors,
         lexical: Sequence[SparseVector],
+        marks: Sequence[str] = (),
     ) -> None:
         """Write chunks that are not served yet, in one atomic operation."""
-        points = [
-            q.Point(
-                chunk.id,
-                {
-                    schema.DENSE: vector.tolist(),
-                    schema.LEXICAL: q.SparseVector(terms.indices, terms.values),
-                },
-                schema.payload_of(document, chunk),
-            )
-            for chunk, vector, terms in zip(chunks, dense, lexical, strict=True)
-        ]
-        self._update(q.UpdateOperation.upsert_points(points))
+        self._put(
+            [
+                Point(chunk.id, schema.payload_of(document, chunk, marks), vector.tolist(), terms)
+                for chunk, vector, terms in zip(chunks, dense, lexical, strict=True)
+            ]
+        )
 
     def commit(self, doc_id: str, revision: str, tokens: int) -> None:
         """Serve this revision and delete all others.
@@ -183,7 +181,7 @@ class EdgeStore:
             q.Query.Nearest(list(dense), using=schema.DENSE),
             q.Query.Nearest(q.SparseVector(lexical.indices, lexical.values), using=schema.LEXICAL),
         ]
-        with _translated(self._path):
+        with self._engine():
             found = [
                 self._shard.query(q.QueryRequest(limit=limit, query=query, filter=where))
                 for query in queries
@@ -192,7 +190,7 @@ class EdgeStore:
 
     def chunks(self, ids: Sequence[str]) -> Mapping[str, Chunk]:
         """Chunks by id."""
-        with _translated(self._path):
+        with self._engine():
             records = self._shard.retrieve(
                 [*schema.chunk_ids(ids)], with_payload=True, with_vector=False
             )
@@ -200,7 +198,7 @@ class EdgeStore:
 
     def count(self) -> int:
         """The number of live chunks."""
-        with _translated(self._path):
+        with self._engine():
             return self._shard.count(q.CountRequest(filter=_filter(())))
 
     def optimize(self) -> None:
@@ -209,7 +207,7 @@ class EdgeStore:
         And open the shard anew: until then the engine counts deleted points in its IDF, so what
         was replaced would go on weighing on the lexical scores.
         """
-        with _translated(self._path):
+        with self._engine():
             self._shard.optimize()
             self._shard.flush()
             self._shard.close()
@@ -217,7 +215,7 @@ class EdgeStore:
 
     def close(self) -> None:
         """Flush, and let go of the folder."""
-        with _translated(self._path):
+        with self._engine():
             self._shard.flush()
             self._shard.close()
 
@@ -227,12 +225,64 @@ class EdgeStore:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
+    def _find(
+        self,
+        equals: Mapping[str, str | int],
+        *,
+        any_of: tuple[str, Sequence[str]] | None = None,
+        fields: Sequence[str] | None = None,
+        vectors: bool = False,
+        limit: int | None = None,
+    ) -> Iterator[Point]:
+        must: list[Any] = [_equals(field, value) for field, value in equals.items()]
+        if any_of:
+            field, values = any_of
+            must.append(q.FieldCondition(field, match=q.MatchAny(list(values))))
+        offset = None
+        while True:
+            with self._engine():
+                records, offset = self._shard.scroll(
+                    q.ScrollRequest(
+                        limit=limit or _PAGE,
+                        offset=offset,
+                        filter=q.Filter(must=must),
+                        with_payload=list(fields) if fields else True,
+                        with_vector=vectors,
+                    )
+                )
+            yield from map(_point, records)
+            if offset is None or limit:
+                return
+
+    def _put(self, points: Sequence[Point]) -> None:
+        """Write points in one atomic operation."""
+        self._update(
+            q.UpdateOperation.upsert_points(
+                [q.Point(point.id, _vectors(point), dict(point.payload)) for point in points]
+            )
+        )
+
+    def _set(self, equals: Mapping[str, str | int], payload: Mapping[str, Any]) -> None:
+        must: list[Any] = [_equals(field, value) for field, value in equals.items()]
+        self._update(q.UpdateOperation.set_payload_by_filter(q.Filter(must=must), dict(payload)))
+
+    def _drop_others(self, doc_id: str, revision: str) -> None:
+        this, kept = _equals("doc_id", doc_id), _equals("revision", revision)
+        others = q.Filter(must=[this], must_not=[kept])
+        self._update(q.UpdateOperation.delete_points_by_filter(others))
+
+    @contextmanager
+    def _engine(self) -> Iterator[None]:
+        """One call at a time, its errors ours."""
+        with self._lock, _translated(self._path):
+            yield
+
     def _update(self, operation: q.UpdateOperation) -> None:
-        with _translated(self._path):
+        with self._engine():
             self._shard.update(operation)
 
     def _reserved(self, point_id: str) -> dict[str, Any] | None:
-        with _translated(self._path):
+        with self._engine():
             found = self._shard.retrieve([point_id], with_payload=True, with_vector=False)
         return found[0].payload if found else None
 
@@ -275,22 +325,43 @@ def _equals(field: str, value: str | int) -> q.FieldCondition:
     return q.FieldCondition(field, match=q.MatchValue(value))
 
 
+def _vectors(point: Point) -> dict[str, Any]:
+    vectors: dict[str, Any] = {}
+    if point.dense is not None:
+        vectors[schema.DENSE] = list(point.dense)
+    if point.lexical is not None:
+        vectors[schema.LEXICAL] = q.SparseVector(point.lexical.indices, point.lexical.values)
+    return vectors
+
+
+def _point(record: Any) -> Point:
+    vectors = record.vector or {}
+    terms = vectors.get(schema.LEXICAL)
+    return Point(
+        str(record.id),
+        record.payload or {},
+        vectors.get(schema.DENSE),
+        SparseVector(terms.indices, terms.values) if terms is not None else None,
+    )
+
+
 def _filter(conditions: Sequence[Condition]) -> q.Filter:
     must: list[Any] = [_equals("state", schema.LIVE)]
     must_not: list[Any] = []
     bounds = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
     for condition in conditions:
-        if name := bounds.get(condition.operator):
-            limit = q.RangeFloat(**{name: condition.numbers[0]})
-            must.append(q.FieldCondition(condition.path, range=limit))
-        else:
-            should: list[Any] = [_equals(condition.path, v) for v in condition.alternatives]
+        should: list[Any] = []
+        for path in condition.paths:
+            if name := bounds.get(condition.operator):
+                limit = q.RangeFloat(**{name: condition.numbers[0]})
+                should.append(q.FieldCondition(path, range=limit))
+                continue
+            should += [_equals(path, value) for value in condition.alternatives]
             should += [
-                q.FieldCondition(condition.path, range=q.RangeFloat(gte=value, lte=value))
+                q.FieldCondition(path, range=q.RangeFloat(gte=value, lte=value))
                 for value in condition.numbers
             ]
-            any_of = q.Filter(should=should)
-            (must if condition.operator == "=" else must_not).append(any_of)
+        (must_not if condition.operator == "!=" else must).append(q.Filter(should=should))
     return q.Filter(must=must, must_not=must_not)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rag.ids import reserved_id
@@ -15,9 +15,11 @@ __all__ = [
     "DENSE",
     "JOURNAL_ID",
     "LEXICAL",
+    "LINKED",
     "LIVE",
     "MANIFEST_ID",
     "STAGED",
+    "also_of",
     "chunk_ids",
     "chunk_of",
     "committed",
@@ -33,18 +35,22 @@ LEXICAL = "lexical"
 # A keyword, not a boolean: qdrant-edge 0.9 takes the `True` of a match for the integer 1.
 STAGED = "staged"
 LIVE = "live"
+LINKED = "linked"  # a copy of another document: no chunk, no vectors
 
 MANIFEST_ID = reserved_id("manifest")
 JOURNAL_ID = reserved_id("journal")
 _RESERVED = {MANIFEST_ID, JOURNAL_ID}
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
-KEYWORD_FIELDS = ("state", "doc_id", "revision", "namespace", "source", "name")
+KEYWORD_FIELDS = ("state", "doc_id", "revision", "namespace", "source", "name", "marks", "twin_of")
 INTEGER_FIELDS = ("ordinal",)
 
 
-def payload_of(document: Document, chunk: Chunk) -> dict[str, Any]:
-    """The payload of a staged chunk. Chunk 0 also carries what is said of the whole document."""
+def payload_of(document: Document, chunk: Chunk, marks: Sequence[str] = ()) -> dict[str, Any]:
+    """The payload of a staged chunk. Chunk 0 also carries what is said of the whole document.
+
+    `marks` are those by which copies of the document are found.
+    """
     payload = {
         "state": STAGED,
         "doc_id": chunk.doc_id,
@@ -59,7 +65,7 @@ def payload_of(document: Document, chunk: Chunk) -> dict[str, Any]:
         **description(document),
     }
     if chunk.ordinal == 0:
-        payload |= document_facts(document)
+        payload |= document_facts(document) | {"marks": [*marks]}
     return payload
 
 
@@ -81,6 +87,21 @@ def document_facts(document: Document) -> dict[str, Any]:
         "fingerprint": document.fingerprint,
         "meta_digest": document.meta_digest,
     }
+
+
+def also_of(copies: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """What the chunks of an original say of its copies: every source, name and fact of any."""
+    also: dict[str, Any] = {"source": [], "name": []}
+    meta: dict[str, list[Any]] = {}
+    for each in copies:
+        also["source"].append(each["source"])
+        also["name"].append(each["name"])
+        for key, value in each["meta"].items():
+            seen = meta.setdefault(key, [])
+            seen += [
+                one for one in (value if isinstance(value, list) else [value]) if one not in seen
+            ]
+    return also | {"meta": meta} if also["source"] else {}
 
 
 def committed(tokens: int) -> dict[str, Any]:
@@ -107,6 +128,7 @@ def chunk_of(payload: Mapping[str, Any]) -> Chunk:
         title=payload["title"],
         places=tuple(Place(*place) for place in payload["places"]),
         meta=payload["meta"],
+        also=tuple(payload.get("also", {}).get("source", ())),
     )
 
 
@@ -118,7 +140,8 @@ def record_of(payload: Mapping[str, Any]) -> DocumentRecord:
         fingerprint=payload["fingerprint"],
         meta_digest=payload["meta_digest"],
         tokens=payload.get("document_tokens", 0),
-        live=payload["state"] == LIVE,
+        live=payload["state"] in (LIVE, LINKED),
+        twin_of=payload.get("twin_of", ""),
     )
 
 
@@ -133,4 +156,5 @@ RECORD_FIELDS = [
     "meta_digest",
     "document_tokens",
     "state",
+    "twin_of",
 ]

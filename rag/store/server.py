@@ -24,6 +24,7 @@ from rag.settings import StoreSettings
 from rag.store import schema
 from rag.store.base import DocumentRecord, Hit, Rankings
 from rag.store.filters import Condition
+from rag.store.links import Links, Point
 from rag.types import Chunk, Document
 
 __all__ = ["ServerStore"]
@@ -33,7 +34,7 @@ _UPLOAD = 64  # points in one request: well below the server's 32 MB
 _MANIFEST = "spanrag_manifest"
 
 
-class ServerStore:
+class ServerStore(Links):
     """An index on a server. Open one with `ServerStore.open`; close it when done."""
 
     def __init__(self, client: QdrantClient, collection: str, url: str = "") -> None:
@@ -144,22 +145,15 @@ class ServerStore:
         chunks: Sequence[Chunk],
         dense: Vectors,
         lexical: Sequence[SparseVector],
+        marks: Sequence[str] = (),
     ) -> None:
         """Write chunks that are not served yet, chunk 0 in the first request."""
-        points = [
-            m.PointStruct(
-                id=chunk.id,
-                vector={
-                    schema.DENSE: vector.tolist(),
-                    schema.LEXICAL: m.SparseVector(indices=terms.indices, values=terms.values),
-                },
-                payload=schema.payload_of(document, chunk),
-            )
-            for chunk, vector, terms in zip(chunks, dense, lexical, strict=True)
-        ]
-        with self._translated():
-            for at in range(0, len(points), _UPLOAD):
-                self._client.upsert(self._collection, points[at : at + _UPLOAD], wait=True)
+        self._put(
+            [
+                Point(chunk.id, schema.payload_of(document, chunk, marks), vector.tolist(), terms)
+                for chunk, vector, terms in zip(chunks, dense, lexical, strict=True)
+            ]
+        )
 
     def commit(self, doc_id: str, revision: str, tokens: int) -> None:
         """Serve this revision and delete all others, in one request."""
@@ -210,6 +204,59 @@ class ServerStore:
                 self._client.set_payload(
                     self._collection, payload, points=m.Filter(must=must), wait=True
                 )
+
+    def _find(
+        self,
+        equals: Mapping[str, str | int],
+        *,
+        any_of: tuple[str, Sequence[str]] | None = None,
+        fields: Sequence[str] | None = None,
+        vectors: bool = False,
+        limit: int | None = None,
+    ) -> Iterator[Point]:
+        must: list[m.Condition] = [_equals(field, value) for field, value in equals.items()]
+        if any_of:
+            field, values = any_of
+            must.append(m.FieldCondition(key=field, match=m.MatchAny(any=list(values))))
+        offset = None
+        while True:
+            with self._translated():
+                records, offset = self._client.scroll(
+                    self._collection,
+                    scroll_filter=m.Filter(must=must),
+                    limit=limit or _PAGE,
+                    offset=offset,
+                    with_payload=list(fields) if fields else True,
+                    with_vectors=vectors,
+                )
+            yield from map(_point, records)
+            if offset is None or limit:
+                return
+
+    def _put(self, points: Sequence[Point]) -> None:
+        structs = [
+            m.PointStruct(id=point.id, vector=_vectors(point), payload=dict(point.payload))
+            for point in points
+        ]
+        with self._translated():
+            for at in range(0, len(structs), _UPLOAD):
+                self._client.upsert(self._collection, structs[at : at + _UPLOAD], wait=True)
+
+    def _set(self, equals: Mapping[str, str | int], payload: Mapping[str, Any]) -> None:
+        must: list[m.Condition] = [_equals(field, value) for field, value in equals.items()]
+        with self._translated():
+            self._client.set_payload(
+                self._collection, dict(payload), points=m.Filter(must=must), wait=True
+            )
+
+    def _drop_others(self, doc_id: str, revision: str) -> None:
+        selector = m.FilterSelector(
+            filter=m.Filter(
+                must=[_equals("doc_id", doc_id)], must_not=[_equals("revision", revision)]
+            )
+        )
+        with self._translated():
+            self._client.delete(self._collection, selector, wait=True)
 
     def rankings(
         self,
@@ -267,21 +314,45 @@ def _equals(field: str, value: str | int) -> m.FieldCondition:
     return m.FieldCondition(key=field, match=m.MatchValue(value=value))
 
 
+def _vectors(point: Point) -> dict[str, Any]:
+    vectors: dict[str, Any] = {}
+    if point.dense is not None:
+        vectors[schema.DENSE] = list(point.dense)
+    if point.lexical is not None:
+        vectors[schema.LEXICAL] = m.SparseVector(
+            indices=point.lexical.indices, values=point.lexical.values
+        )
+    return vectors
+
+
+def _point(record: m.Record) -> Point:
+    vectors: Any = record.vector or {}
+    terms = vectors.get(schema.LEXICAL)
+    return Point(
+        str(record.id),
+        record.payload or {},
+        vectors.get(schema.DENSE),
+        SparseVector(terms.indices, terms.values) if terms is not None else None,
+    )
+
+
 def _filter(conditions: Sequence[Condition]) -> m.Filter:
     must: list[m.Condition] = [_equals("state", schema.LIVE)]
     must_not: list[m.Condition] = []
     bounds = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
     for condition in conditions:
-        if name := bounds.get(condition.operator):
-            limit = m.Range(**{name: condition.numbers[0]})
-            must.append(m.FieldCondition(key=condition.path, range=limit))
-        else:
-            should: list[Any] = [_equals(condition.path, value) for value in condition.alternatives]
+        should: list[Any] = []
+        for path in condition.paths:
+            if name := bounds.get(condition.operator):
+                limit = m.Range(**{name: condition.numbers[0]})
+                should.append(m.FieldCondition(key=path, range=limit))
+                continue
+            should += [_equals(path, value) for value in condition.alternatives]
             should += [
-                m.FieldCondition(key=condition.path, range=m.Range(gte=value, lte=value))
+                m.FieldCondition(key=path, range=m.Range(gte=value, lte=value))
                 for value in condition.numbers
             ]
-            (must if condition.operator == "=" else must_not).append(m.Filter(should=should))
+        (must_not if condition.operator == "!=" else must).append(m.Filter(should=should))
     return m.Filter(must=must, must_not=must_not)
 
 

@@ -1,0 +1,188 @@
+"""Links: how a copy is kept without its text, and cited with its original. For every backend.
+
+A link is a point without vectors, so no search finds it; it carries what is said of the copy, and
+its original's id. What a search finds of the original is told of its copies (`also`), so that they
+can be filtered by and cited.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rag.embedding.lexical import SparseVector
+from rag.ids import chunk_id
+from rag.store import schema
+from rag.store.base import DocumentRecord
+from rag.types import Document
+
+__all__ = ["Links", "Point"]
+
+_PAGE = 500  # points that are copied at a time
+_CANDIDATES = 16  # documents looked at of those that share a mark
+_TOLD = 100  # copies of one document that its chunks tell of
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A point as either backend has it."""
+
+    id: str
+    payload: Mapping[str, Any]
+    dense: Sequence[float] | None = None
+    lexical: SparseVector | None = None
+
+
+class Links(ABC):
+    """The calls of a store that are about copies, made of a few that a backend has."""
+
+    @abstractmethod
+    def _find(
+        self,
+        equals: Mapping[str, str | int],
+        *,
+        any_of: tuple[str, Sequence[str]] | None = None,
+        fields: Sequence[str] | None = None,
+        vectors: bool = False,
+        limit: int | None = None,
+    ) -> Iterator[Point]:
+        """Points whose payload equals this, and has any of these in a field."""
+
+    @abstractmethod
+    def _put(self, points: Sequence[Point]) -> None:
+        """Write points."""
+
+    @abstractmethod
+    def _set(self, equals: Mapping[str, str | int], payload: Mapping[str, Any]) -> None:
+        """Set fields of the payload of all points that match."""
+
+    @abstractmethod
+    def _drop_others(self, doc_id: str, revision: str) -> None:
+        """Delete every revision of a document but this."""
+
+    @abstractmethod
+    def commit(self, doc_id: str, revision: str, tokens: int) -> None:
+        """As `Store.commit`."""
+
+    def served(self, doc_id: str) -> DocumentRecord | None:
+        """The revision of a document that is served, or its link."""
+        found = self._find({"doc_id": doc_id, "ordinal": 0}, fields=schema.RECORD_FIELDS)
+        records = (schema.record_of(point.payload) for point in found)
+        return next((record for record in records if record.live), None)
+
+    def text(self, doc_id: str, revision: str) -> str:
+        """The text of one revision, put together from its chunks; a gap is one space."""
+        found = self._find(
+            {"doc_id": doc_id, "revision": revision}, fields=["start", "end", "text"]
+        )
+        pieces: list[str] = []
+        end = 0
+        for point in sorted(found, key=lambda point: point.payload["start"]):
+            fresh = point.payload["text"][max(end - point.payload["start"], 0) :]
+            pieces += [" ", fresh] if point.payload["start"] > end else [fresh]
+            end = max(end, point.payload["end"])
+        return "".join(pieces)
+
+    def alike(self, marks: Sequence[str]) -> list[DocumentRecord]:
+        """Served documents that have one of these marks, links apart."""
+        found = self._find(
+            {"state": schema.LIVE},
+            any_of=("marks", marks),
+            fields=schema.RECORD_FIELDS,
+            limit=_CANDIDATES,
+        )
+        return sorted(map(_record, found), key=lambda record: record.doc_id)
+
+    def links(self) -> Iterator[DocumentRecord]:
+        """Every link there is."""
+        return map(_record, self._find({"state": schema.LINKED}, fields=schema.RECORD_FIELDS))
+
+    def link(self, document: Document, original: str) -> None:
+        """Keep of `document` only that it is a copy of `original`."""
+        said = schema.description(document)
+        others = (each for each in self._copies_of(original) if each["doc_id"] != document.id)
+        self._tell(original, [*others, said])
+        payload = {
+            "state": schema.LINKED,
+            "doc_id": document.id,
+            "revision": document.revision,
+            "ordinal": 0,
+            "twin_of": original,
+            **said,
+            **schema.document_facts(document),
+        }
+        self._put([Point(chunk_id(document.id, document.revision, 0), payload)])
+        # Cut off here, the next sync finds two revisions and keeps the one that the listing knows.
+        self._drop_others(document.id, document.revision)
+
+    def unlink(self, link: DocumentRecord) -> None:
+        """Have the original forget a copy that is about to go its own way."""
+        others = [each for each in self._copies_of(link.twin_of) if each["doc_id"] != link.doc_id]
+        self._tell(link.twin_of, others)
+
+    def bequeath(self, original: DocumentRecord) -> str:
+        """Give the chunks of a document that is about to go to one of its copies.
+
+        The heir has no fingerprint: the next sync reads its own text. Returns its id.
+
+        Raises:
+            LookupError: the document has no copy.
+        """
+        heir, *others = sorted(self._copies_of(original.doc_id), key=lambda each: each["doc_id"])
+        for page in _pages(self._inheritance(original, heir)):
+            self._put(page)
+        self.commit(heir["doc_id"], original.revision, original.tokens)
+        for other in others:
+            self._set({"doc_id": other["doc_id"]}, {"twin_of": heir["doc_id"]})
+        self._tell(heir["doc_id"], others)
+        return str(heir["doc_id"])
+
+    def _inheritance(self, original: DocumentRecord, heir: Mapping[str, Any]) -> Iterator[Point]:
+        """The chunks of a revision as its heir's, chunk 0 first."""
+        of_revision: dict[str, str | int] = {
+            "doc_id": original.doc_id,
+            "revision": original.revision,
+        }
+        own = {name: heir[name] for name in ("doc_id", "source", "name", "meta")}
+        facts = {"namespace": heir["namespace"], "key": heir["key"]}
+        facts |= {"fingerprint": "", "meta_digest": ""}
+
+        def inherited(point: Point) -> Point:
+            payload = {**point.payload, **own, "state": schema.STAGED, "also": {}}
+            ordinal = payload["ordinal"]
+            if ordinal == 0:
+                payload |= facts
+            named = chunk_id(heir["doc_id"], original.revision, ordinal)
+            return replace(point, id=named, payload=payload)
+
+        for first in self._find({**of_revision, "ordinal": 0}, vectors=True):
+            yield inherited(first)
+        for point in self._find(of_revision, vectors=True):
+            if point.payload["ordinal"]:
+                yield inherited(point)
+
+    def _copies_of(self, doc_id: str) -> Iterator[Mapping[str, Any]]:
+        equals = {"state": schema.LINKED, "twin_of": doc_id}
+        return (point.payload for point in self._find(equals))
+
+    def _tell(self, original: str, copies: Sequence[Mapping[str, Any]]) -> None:
+        """Have every chunk of `original` say where else its text stands."""
+        told = sorted(copies, key=lambda each: str(each["source"]))[:_TOLD]
+        self._set({"doc_id": original}, {"also": schema.also_of(told)})
+
+
+def _record(point: Point) -> DocumentRecord:
+    return schema.record_of(point.payload)
+
+
+def _pages(points: Iterable[Point]) -> Iterator[list[Point]]:
+    page: list[Point] = []
+    for point in points:
+        page.append(point)
+        if len(page) == _PAGE:
+            yield page
+            page = []
+    if page:
+        yield page
