@@ -17,7 +17,7 @@ from rag.store import DocumentRecord
 
 __all__ = ["Failure", "IngestReport", "Progress", "ingest", "plan_all"]
 
-_MOST_PASSES = 3  # over the sources: after the first, only for copies whose original went
+_MOST_PASSES = 10  # over the sources: after the first, only for copies whose original went
 
 
 def plan_all(

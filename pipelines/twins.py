@@ -63,10 +63,11 @@ class Twins:
             self._marks[document.id] = marks_of(document.text, near=self._threshold < 1)
         return self._marks[document.id]
 
-    def remember(self, document: Document) -> None:
-        """The document will be stored by this run."""
+    def remember(self, document: Document, *, link: bool = False) -> None:
+        """This run will store the document, or link it: what the store has of it is going."""
         self._coming[document.id] = document
-        self._by_mark |= dict.fromkeys(self.marks(document), document.id)
+        if not link:
+            self._by_mark |= dict.fromkeys(self.marks(document), document.id)
 
     def forget(self, document: Document) -> None:
         """It is stored, and found there from now on; or it never will be."""
@@ -74,6 +75,15 @@ class Twins:
             if self._by_mark.get(mark) == document.id:
                 del self._by_mark[mark]
         self._coming.pop(document.id, None)
+
+    def stays(self, document: Document, served: DocumentRecord) -> bool:
+        """Whether the new text says word for word what its copies rest on: they may stay."""
+        if served.fingerprint and not self._copies[served.doc_id]:
+            return False
+        current = self._store.served(document.id)
+        if current is None or current.twin_of:
+            return False
+        return is_copy(self._store.text(current.doc_id, current.revision), document.text, 1.0)
 
     def link(self, document: Document, original: str) -> None:
         """Have the store keep of a copy only what it is called, where it is, and of what."""

@@ -64,12 +64,16 @@ class Progress(Protocol):
 
 @dataclass(slots=True)
 class _Complete:
-    """A document whose last chunk is in the window, or a copy of `original`."""
+    """A document whose last chunk is in the window, or a copy of `original`.
+
+    `stays` where its copies may go on to rest on it.
+    """
 
     document: Document
     served: DocumentRecord | None
     tokens: int = 0
     original: str = ""
+    stays: bool = False
 
 
 class Writer:
@@ -111,7 +115,8 @@ class Writer:
             self._report.unchanged += 1
             self.passed_over()
             return
-        if original := self._twins.find(document):
+        stays = served is not None and self._twins.stays(document, served)
+        if not stays and (original := self._twins.find(document)):
             self._link(document, served, original)
             return
         tokens, read = self._cut(document)
@@ -120,7 +125,7 @@ class Writer:
             self._report.failed.append(Failure(document.source, "no words in it"))
             self.passed_over()
             return
-        self._complete.append(_Complete(document, served, tokens))
+        self._complete.append(_Complete(document, served, tokens, stays=stays))
         self._twins.remember(document)
         if self._progress:
             self._progress.advance(1 - read / len(document.text), 0)
@@ -188,6 +193,7 @@ class Writer:
     def _link(self, document: Document, served: DocumentRecord | None, original: str) -> None:
         """Queue a copy; it is linked after what it is a copy of is committed."""
         self._complete.append(_Complete(document, served, original=original))
+        self._twins.remember(document, link=True)
         self._copied += len(document.text)
         if self._copied >= _MOST_COPIED:
             self.flush()
@@ -200,9 +206,11 @@ class Writer:
                 self._twins.link(document, each.original)
                 self._report.linked += 1
                 continue
-            if served is not None:
+            if served is not None and not each.stays:
                 self._twins.leave(served)
             self._index.store.commit(document.id, document.revision, each.tokens)
+            if each.stays:
+                self._index.store.tell(document.id)
             self._twins.forget(document)
             logger.debug("committed %s", document.source)
             self._report.replaced += served is not None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from zlib import crc32
@@ -25,7 +26,7 @@ _NEGATION = frozenset(
     "no not none nor never neither without cannot except unless isn't aren't wasn't weren't don't "
     "doesn't didn't won't can't couldn't shouldn't wouldn't hasn't haven't hadn't".split()
 )
-_NEW_WORDS = 0.02  # of its distinct words that a copy may have and its original lack
+_NEW_WORDS = 0.02  # of its words that a copy may have and its original lack
 
 
 def marks_of(text: str, *, near: bool) -> tuple[str, ...]:
@@ -55,9 +56,9 @@ def is_copy(text: str, original: str, threshold: float) -> bool:
     """Whether nothing is lost when `original` stands for `text`.
 
     So where they are the same but for white space; or where the Jaccard similarity of their
-    five-word shingles is at least `threshold` and `text` has no number and no negation that
-    `original` lacks, and hardly a word (two in a hundred). Two years' editions of one filing are
-    as similar as copies; their numbers tell them apart.
+    five-word shingles is at least `threshold` and `text` says no number and no negation, and hardly
+    a word (two in a hundred), that `original` does not say as often. Two years' editions of one
+    filing are as similar as copies; their numbers tell them apart.
 
     >>> is_copy("Sales rose 4 %.", "Sales rose 5 %.", 0.9)
     False
@@ -69,10 +70,10 @@ def is_copy(text: str, original: str, threshold: float) -> bool:
     words, others = _words(text), _words(original)
     if len(words) < _FEWEST_WORDS:
         return False
-    new = set(words) - set(others)
+    new = Counter(words) - Counter(others)  # each word as often as it is said
     if any(word in _NEGATION or any(map(str.isdigit, word)) for word in new):
         return False
-    if len(new) > _NEW_WORDS * len(set(words)):
+    if new.total() > _NEW_WORDS * len(words):
         return False
     mine, theirs = set(_shingles(words)), set(_shingles(others))
     return len(mine & theirs) >= threshold * len(mine | theirs)

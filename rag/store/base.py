@@ -109,6 +109,9 @@ class Store(Protocol):
     def link(self, document: Document, original: str) -> None:
         """Keep of `document` only that it is a copy of `original`, and no other revision of it."""
 
+    def tell(self, original: str) -> None:
+        """Have a new revision of an original tell of its copies as the one before did."""
+
     def unlink(self, link: DocumentRecord) -> None:
         """Have the original forget a copy that is about to go its own way."""
 

@@ -151,13 +151,11 @@ class EdgeStore(Links):
 
     def discard(self, doc_id: str, revision: str) -> None:
         """Delete one revision."""
-        of_revision: list[Any] = [_equals("doc_id", doc_id), _equals("revision", revision)]
-        self._update(q.UpdateOperation.delete_points_by_filter(q.Filter(must=of_revision)))
+        self._drop({"doc_id": doc_id, "revision": revision})
 
     def retire(self, doc_id: str) -> None:
         """Delete a document, every revision of it."""
-        of_document = q.Filter(must=[_equals("doc_id", doc_id)])
-        self._update(q.UpdateOperation.delete_points_by_filter(of_document))
+        self._drop({"doc_id": doc_id})
 
     def describe(self, document: Document) -> None:
         """Renew source, meta and fingerprint of a served revision."""
@@ -266,10 +264,9 @@ class EdgeStore(Links):
         must: list[Any] = [_equals(field, value) for field, value in equals.items()]
         self._update(q.UpdateOperation.set_payload_by_filter(q.Filter(must=must), dict(payload)))
 
-    def _drop_others(self, doc_id: str, revision: str) -> None:
-        this, kept = _equals("doc_id", doc_id), _equals("revision", revision)
-        others = q.Filter(must=[this], must_not=[kept])
-        self._update(q.UpdateOperation.delete_points_by_filter(others))
+    def _drop(self, equals: Mapping[str, str | int]) -> None:
+        must: list[Any] = [_equals(field, value) for field, value in equals.items()]
+        self._update(q.UpdateOperation.delete_points_by_filter(q.Filter(must=must)))
 
     @contextmanager
     def _engine(self) -> Iterator[None]:

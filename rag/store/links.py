@@ -59,12 +59,12 @@ class Links(ABC):
         """Set fields of the payload of all points that match."""
 
     @abstractmethod
-    def _drop_others(self, doc_id: str, revision: str) -> None:
-        """Delete every revision of a document but this."""
+    def retire(self, doc_id: str) -> None:
+        """As `Store.retire`."""
 
     @abstractmethod
-    def commit(self, doc_id: str, revision: str, tokens: int) -> None:
-        """As `Store.commit`."""
+    def _drop(self, equals: Mapping[str, str | int]) -> None:
+        """Delete all points that match."""
 
     def served(self, doc_id: str) -> DocumentRecord | None:
         """The revision of a document that is served, or its link."""
@@ -113,9 +113,13 @@ class Links(ABC):
             **said,
             **schema.document_facts(document),
         }
+        # Cut off after this, the copy is new to the next sync; its text is served all the while.
+        self.retire(document.id)
         self._put([Point(chunk_id(document.id, document.revision, 0), payload)])
-        # Cut off here, the next sync finds two revisions and keeps the one that the listing knows.
-        self._drop_others(document.id, document.revision)
+
+    def tell(self, original: str) -> None:
+        """Have a new revision of an original tell of its copies as the one before did."""
+        self._tell(original, list(self._copies_of(original)))
 
     def unlink(self, link: DocumentRecord) -> None:
         """Have the original forget a copy that is about to go its own way."""
@@ -133,9 +137,14 @@ class Links(ABC):
         heir, *others = sorted(self._copies_of(original.doc_id), key=lambda each: each["doc_id"])
         for page in _pages(self._inheritance(original, heir)):
             self._put(page)
-        self.commit(heir["doc_id"], original.revision, original.tokens)
+        # No commit: that would delete a newer revision of the heir that is staged. Cut off in
+        # between, the heir has two revisions, and the next sync keeps the one the listing knows.
+        inherited = {"doc_id": heir["doc_id"], "revision": original.revision}
+        self._set(inherited, schema.committed(original.tokens))
+        self._drop({"doc_id": heir["doc_id"], "state": schema.LINKED})
         for other in others:
-            self._set({"doc_id": other["doc_id"]}, {"twin_of": heir["doc_id"]})
+            link = {"doc_id": other["doc_id"], "state": schema.LINKED}
+            self._set(link, {"twin_of": heir["doc_id"]})
         self._tell(heir["doc_id"], others)
         return str(heir["doc_id"])
 
@@ -170,7 +179,8 @@ class Links(ABC):
     def _tell(self, original: str, copies: Sequence[Mapping[str, Any]]) -> None:
         """Have every chunk of `original` say where else its text stands."""
         told = sorted(copies, key=lambda each: str(each["source"]))[:_TOLD]
-        self._set({"doc_id": original}, {"also": schema.also_of(told)})
+        served = {"doc_id": original, "state": schema.LIVE}  # what is staged has its own to tell
+        self._set(served, {"also": schema.also_of(told)})
 
 
 def _record(point: Point) -> DocumentRecord:

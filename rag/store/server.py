@@ -179,16 +179,11 @@ class ServerStore(Links):
 
     def discard(self, doc_id: str, revision: str) -> None:
         """Delete one revision."""
-        self._delete(_equals("doc_id", doc_id), _equals("revision", revision))
+        self._drop({"doc_id": doc_id, "revision": revision})
 
     def retire(self, doc_id: str) -> None:
         """Delete a document, every revision of it."""
-        self._delete(_equals("doc_id", doc_id))
-
-    def _delete(self, *must: m.Condition) -> None:
-        selector = m.FilterSelector(filter=m.Filter(must=list(must)))
-        with self._translated():
-            self._client.delete(self._collection, selector, wait=True)
+        self._drop({"doc_id": doc_id})
 
     def describe(self, document: Document) -> None:
         """Renew source, meta and fingerprint of a served revision."""
@@ -249,12 +244,9 @@ class ServerStore(Links):
                 self._collection, dict(payload), points=m.Filter(must=must), wait=True
             )
 
-    def _drop_others(self, doc_id: str, revision: str) -> None:
-        selector = m.FilterSelector(
-            filter=m.Filter(
-                must=[_equals("doc_id", doc_id)], must_not=[_equals("revision", revision)]
-            )
-        )
+    def _drop(self, equals: Mapping[str, str | int]) -> None:
+        must: list[m.Condition] = [_equals(field, value) for field, value in equals.items()]
+        selector = m.FilterSelector(filter=m.Filter(must=must))
         with self._translated():
             self._client.delete(self._collection, selector, wait=True)
 
