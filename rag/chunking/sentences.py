@@ -14,6 +14,7 @@ from rag.types import Document
 __all__ = ["SentenceChunker"]
 
 _NO_SPACE = "\v\f\x1c\x1d\x1e\x1f\x85"  # white space to Python, dropped by BERT's tokenizer
+_MOST_LETTERS = 20  # of a token; more is white space
 _BATCH = 512  # sentences measured in one call of the tokenizer
 
 
@@ -21,20 +22,28 @@ class SentenceChunker(SpanChunker):
     """As many whole sentences as fit into `size` tokens.
 
     A new section begins a new chunk, unless the chunk so far is less than a quarter full (a lone
-    heading is no chunk). A sentence longer than `size` is cut into windows of tokens.
+    heading is no chunk). So does a table or a list that fits into a chunk, but not into what is
+    left of this one. A sentence longer than `size` is cut into windows of tokens.
     """
 
     kind = "sentences"
 
     def cuts(self, document: Document) -> Iterator[Cut]:
         """Packed sentences of the whole text."""
-        section_starts = {section.span.start for section in document.sections}
+        section_starts = {each.span.start for each in document.sections if each.kind == "section"}
+        blocks = {
+            each.span.start: each.span for each in document.sections if each.kind != "section"
+        }
         held: list[Cut] = []
         total = 0
         for cut in self._sentences(document.text):
             after = self._joined(document.text, held, total, cut)
             full = after > self.size
-            turns = total * 4 >= self.size and cut.span.start in section_starts
+            start = cut.span.start
+            turns = total * 4 >= self.size and (
+                start in section_starts
+                or (start in blocks and self._parts(document.text, total, blocks[start]))
+            )
             if held and (full or turns):
                 yield Cut(_hull(held), total)
                 held = self._tail(held, cut.tokens) if full else []
@@ -46,6 +55,13 @@ class SentenceChunker(SpanChunker):
             total = after
         if held:
             yield Cut(_hull(held), total)
+
+    def _parts(self, text: str, total: int, block: Span) -> bool:
+        """Whether a table or list would be parted by the end of a chunk that has `total`."""
+        if len(block) > self.size * _MOST_LETTERS:
+            return False  # longer than any chunk: parted anyway
+        tokens = self.counter.count(block.text_in(text))
+        return self.size - total < tokens <= self.size
 
     def _joined(self, text: str, held: list[Cut], total: int, cut: Cut) -> int:
         """The tokens of a chunk of `held`, which has `total`, and `cut`."""

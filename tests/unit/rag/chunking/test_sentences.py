@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
 from rag.chunking import SentenceChunker
 from rag.spans import Span
 from rag.tokens import TokenCounter
@@ -80,3 +85,29 @@ def test_rows_of_a_table_stay_whole(counter: TokenCounter) -> None:
     chunks = texts(counter, "\n".join(rows), 30)
     assert len(chunks) > 2
     assert [row for chunk in chunks for row in chunk.split("\n")] == rows
+
+
+@pytest.mark.parametrize("kind", ["table", "list"])
+def test_a_table_that_fits_into_a_chunk_is_not_parted(counter: TokenCounter, kind: Any) -> None:
+    prose = "Net sales rose in every region that we report on. " * 3
+    rows = "\n".join(f"Region {n} | {n}00 | {n}50" for n in range(1, 5))
+    text = f"{prose}\n\n{rows}\n\nThat is all."
+    table = Span(text.index(rows), text.index(rows) + len(rows))
+    size = counter.count(prose) + 12
+    plain = Document("file", "k", "k", "k", text)
+    told = replace(plain, sections=(Section(table, "", 2, kind),))
+    parted = [cut.span for cut in SentenceChunker(counter, size).cuts(plain)]
+    assert not any(span.covers(table) for span in parted), "the test would show nothing"
+    kept = [cut.span for cut in SentenceChunker(counter, size).cuts(told)]
+    assert any(span.covers(table) for span in kept)
+
+
+def test_a_table_larger_than_a_chunk_is_parted_between_rows(counter: TokenCounter) -> None:
+    rows = [f"Region {n} | {n}00 | {n}50" for n in range(1, 30)]
+    text = "\n".join(rows)
+    document = Document(
+        "file", "k", "k", "k", text, sections=(Section(Span(0, len(text)), "Sales", 1, "table"),)
+    )
+    cuts = [cut.span.text_in(text) for cut in SentenceChunker(counter, 40).cuts(document)]
+    assert len(cuts) > 3
+    assert [row for cut in cuts for row in cut.split("\n")] == rows
