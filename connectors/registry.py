@@ -23,7 +23,10 @@ GROUP = "spanrag.connectors"
 """The entry-point group by which other packages add schemes: name = scheme, object = an `Open`."""
 
 # By name, so that a run imports only what its sources need.
-_SCHEMES: Mapping[str, str] = {}
+_SCHEMES: Mapping[str, str] = {
+    "news": "connectors.news:open_news",
+    "sql": "connectors.sql:open_sql",
+}
 _PATHS = ("file", "jsonl")
 _SUFFIXES: Mapping[str, str] = {".jsonl": "jsonl"}
 # Two letters at least, so that a drive (C:\docs) is a path.
