@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+import weakref
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import version
 from typing import Any, Self
 
@@ -14,9 +18,12 @@ import httpx
 import tenacity
 
 from connectors.base import Access
+from connectors.net.address import parse_address, without_user
 from connectors.net.guard import GuardedBackend
+from connectors.net.patience import Patience
 from connectors.net.throttle import Throttle
-from rag.errors import DocumentError, first_line
+from connectors.net.unpack import TooLarge, bounded, unpack
+from rag.errors import DocumentError, UsageError, first_line
 
 __all__ = ["Client", "RequestFailed", "Response"]
 
@@ -24,6 +31,11 @@ _ATTEMPTS = 4
 _LONGEST_WAIT = 60.0  # seconds; a server that asks for more is tried again next run
 _PASSING = frozenset({408, 429, 500, 502, 503, 504})
 _REDIRECTS = 5
+_CONNECTIONS = 32
+_KEPT_OPEN = 15.0  # seconds, idle
+_PACKINGS = frozenset({"gzip", "x-gzip"})
+_UNASKED = frozenset({"br", "compress", "deflate", "x-compress", "zstd"})
+_OVERHEAD = 1 << 16  # that gzip may add to what it cannot pack
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +44,7 @@ class Response:
 
     status: int
     url: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     content: bytes = field(repr=False)
 
 
@@ -59,16 +71,23 @@ class _TryAgain(Exception):
 
 
 class Client:
-    """Asks servers for bytes. A context manager; several threads may use one.
+    """Asks servers for bytes. A context manager, or closed with its last user; thread-safe.
 
     What fails in passing (no connection, a time-out, 429, 5xx) is asked for again, up to four
-    times, after a growing pause or the one the server names. Redirects are followed, five at
-    most. Private addresses are refused, after every redirect too.
+    times, after a growing pause or the one the server names, as long as `access.deadline` allows.
+    Redirects are followed, five at most. Private addresses are refused, after every redirect too.
+
+    User and password in an address are sent to its own host only and never shown. Cookies are not
+    kept. Proxies that the environment names (HTTPS_PROXY) are not used: what a proxy connects to
+    could not be checked. A certificate authority of one's own is named by SSL_CERT_FILE.
 
     Args:
         access: who asks, and what may be asked.
         per_second: the most requests a second, to all hosts together; None for no limit.
-        headers: sent with every request.
+        headers: sent with every request, after redirects too: nothing secret.
+        check: called with every address before it is asked, those of redirects too; what it
+            raises ends the request.
+        pause: how to wait before asking again, in seconds.
     """
 
     def __init__(
@@ -77,21 +96,25 @@ class Client:
         *,
         per_second: float | None = None,
         headers: Mapping[str, str] | None = None,
+        check: Callable[[str], None] = lambda address: None,
+        pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._access = access
         self._throttle = Throttle(per_second)
-        agent = f"spanrag/{version('spanrag')}"
+        self._check = check
+        self._pause = pause
+        agent = f"spanrag/{version('spanrag')} {' '.join(access.contact.split())}".strip()
         self._http = httpx.Client(
             transport=_GuardedTransport(access),
-            timeout=httpx.Timeout(access.timeout),
-            follow_redirects=True,
-            max_redirects=_REDIRECTS,
             headers={
-                "User-Agent": f"{agent} {access.contact}".strip(),
-                "Accept-Encoding": "gzip, deflate",  # what httpx unpacks bit by bit
-                **(headers or {}),
+                # As bytes: a name in a contact may be beyond ASCII.
+                b"User-Agent": agent.encode(),
+                b"Accept-Encoding": b"gzip",  # what `unpack` unpacks bit by bit
+                **{name.encode(): value.encode() for name, value in (headers or {}).items()},
             },
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         )
+        self.close: Callable[[], object] = weakref.finalize(self, self._http.close)
 
     def get(
         self,
@@ -103,19 +126,21 @@ class Client:
     ) -> Response:
         """Ask for a page; 2xx and 304 are answers, all else is an error.
 
+        Args:
+            url: an http or https address.
+            params: its query; not shown in errors.
+            headers: of this request only.
+            most_bytes: the largest answer, unpacked; default `access.most_bytes`.
+
         Raises:
             RequestFailed: no answer, an error, or one too large or too slow.
-            DocumentError: the address is not public.
+            DocumentError: the address is not public, or is no web address.
         """
         return self._request("GET", url, params=params, headers=headers, most_bytes=most_bytes)
 
     def post(self, url: str, *, data: Mapping[str, Any], most_bytes: int | None = None) -> Response:
         """Send a form: what is asked for is too long for an address. Errors as of `get`."""
         return self._request("POST", url, data=data, most_bytes=most_bytes)
-
-    def close(self) -> None:
-        """Close every connection."""
-        self._http.close()
 
     def __enter__(self) -> Self:
         return self
@@ -127,71 +152,125 @@ class Client:
         self, method: str, url: str, *, most_bytes: int | None = None, **how: Any
     ) -> Response:
         most = self._access.most_bytes if most_bytes is None else most_bytes
+        address = _address(url)
+        auth = httpx.BasicAuth(address.username, address.password) if address.userinfo else None
+        self._check(str(without_user(address)))
+        self._throttle.wait()
+        patience = Patience(self._access.timeout, time.monotonic() + self._access.deadline)
+        timeouts = dict.fromkeys(("connect", "read", "write", "pool"), patience)
+        request = self._http.build_request(
+            method, without_user(address), extensions={"timeout": timeouts}, **how
+        )
         attempts = tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(_ATTEMPTS),
+            stop=tenacity.stop_after_attempt(_ATTEMPTS)
+            | tenacity.stop_before_delay(self._access.deadline),
             wait=_wait,
             retry=tenacity.retry_if_exception_type(_TryAgain),
+            sleep=self._rest,
             reraise=True,
         )
         try:
-            return attempts(self._once, method, url, most, how)
+            return attempts(self._once, request, auth, most)
         except _TryAgain as error:
             raise error.failure from None
 
-    def _once(self, method: str, url: str, most: int, how: Mapping[str, Any]) -> Response:
-        self._throttle.wait()
-        until = time.monotonic() + self._access.deadline
+    def _once(self, request: httpx.Request, auth: httpx.BasicAuth | None, most: int) -> Response:
+        shown = _shown(request.url)
         try:
-            with self._http.stream(method, url, **how) as answer:
-                _check(answer)
-                content = bytearray()
-                for piece in answer.iter_bytes():
-                    content += piece
-                    if len(content) > most:
-                        raise RequestFailed.of(f"{url}: larger than {most:,} bytes")
-                    if time.monotonic() > until:
-                        raise RequestFailed.of(f"{url}: not done in {self._access.deadline:.0f} s")
-                return Response(
-                    answer.status_code, str(answer.url), dict(answer.headers), bytes(content)
-                )
-        except (httpx.TooManyRedirects, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            raise RequestFailed.of(
-                f"{url}: {first_line(error)}", hint="check the address"
-            ) from None
-        except httpx.DecodingError as error:
-            raise RequestFailed.of(f"{url}: broken compression: {first_line(error)}") from None
+            with self._answer(request, auth) as answer:
+                _check_status(answer, shown)
+                content = b"".join(bounded(_pieces(answer, most), most))
+                url = str(without_user(answer.url))
+                return Response(answer.status_code, url, dict(answer.headers), content)
+        except TooLarge as error:
+            raise RequestFailed.of(f"{shown}: {error}") from None
+        except zlib.error as error:
+            raise RequestFailed.of(f"{shown}: broken compression: {first_line(error)}") from None
         except httpx.HTTPError as error:
-            raise _TryAgain(RequestFailed.of(f"{url}: {_said(error)}")) from None
+            raise _TryAgain(RequestFailed.of(f"{shown}: {_said(error)}")) from None
+
+    @contextmanager
+    def _answer(
+        self, request: httpx.Request, auth: httpx.BasicAuth | None
+    ) -> Iterator[httpx.Response]:
+        """What is found at the end of the redirects, nothing of it read yet."""
+        # httpx would follow them itself, but reads what comes with a redirect, however long.
+        shown = _shown(request.url)
+        for _ in range(_REDIRECTS + 1):
+            answer = self._http.send(request, auth=auth, stream=True)
+            if answer.next_request is None:
+                try:
+                    yield answer
+                finally:
+                    answer.close()
+                return
+            answer.close()
+            request, auth = answer.next_request, None
+            self._check(str(without_user(_address(str(request.url)))))
+            self._throttle.wait()
+        raise RequestFailed.of(f"{shown}: redirects too often", hint="check the address")
+
+    def _rest(self, seconds: float) -> None:
+        self._pause(seconds)
+        self._throttle.wait()
 
 
 class _GuardedTransport(httpx.HTTPTransport):
     """httpx's own transport over a pool that resolves and checks addresses itself."""
 
     def __init__(self, access: Access) -> None:
-        super().__init__()
+        context = httpx.create_ssl_context()
+        super().__init__(verify=context)
         self._pool = httpcore.ConnectionPool(
-            ssl_context=httpx.create_ssl_context(),
+            ssl_context=context,
             network_backend=GuardedBackend(access.allow_private),
+            max_connections=_CONNECTIONS,
+            keepalive_expiry=_KEPT_OPEN,
         )
 
 
-def _check(answer: httpx.Response) -> None:
+def _address(url: str) -> httpx.URL:
+    try:
+        return parse_address(url)
+    except UsageError as error:
+        raise RequestFailed.of(error.message, hint=error.hint) from None
+
+
+def _shown(address: httpx.URL) -> str:
+    # Without the query: it may hold a key. The caller knows what it asked for.
+    return str(without_user(address).copy_with(query=None, fragment=None))
+
+
+def _check_status(answer: httpx.Response, shown: str) -> None:
     status = answer.status_code
     if answer.is_success or status == httpx.codes.NOT_MODIFIED:
         return
     failure = RequestFailed.of(
-        f"{answer.url}: HTTP {status} {answer.reason_phrase}".rstrip(), status=status
+        f"{shown}: HTTP {status} {answer.reason_phrase}".rstrip(), status=status
     )
-    if status in _PASSING:
-        raise _TryAgain(failure, _retry_after(answer.headers.get("retry-after", "")))
-    raise failure
+    if status not in _PASSING:
+        raise failure
+    asked = _retry_after(answer.headers.get("retry-after", ""))
+    if asked > _LONGEST_WAIT:
+        failure.hint = f"the server asks to wait {asked:,.0f} s: run this again later"
+        raise failure
+    raise _TryAgain(failure, asked)
+
+
+def _pieces(answer: httpx.Response, most: int) -> Iterator[bytes]:
+    """The answer's content, unpacked here and not by httpx, which unpacks 64 KiB to 64 MiB."""
+    packing = answer.headers.get("content-encoding", "").strip().lower()
+    if packing in _PACKINGS:
+        return unpack(bounded(answer.iter_raw(), most + _OVERHEAD))
+    if "," in packing or packing in _UNASKED:
+        raise zlib.error(f"{packing[:40]!r} was not asked for")
+    return answer.iter_raw()
 
 
 def _wait(state: tenacity.RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
     asked = error.wait if isinstance(error, _TryAgain) else 0.0
-    own = tenacity.wait_random_exponential(multiplier=0.5, max=8.0)(state)
-    return min(max(asked, own), _LONGEST_WAIT)
+    return max(asked, tenacity.wait_random_exponential(multiplier=0.5, max=8.0)(state))
 
 
 def _retry_after(written: str) -> float:
@@ -200,7 +279,7 @@ def _retry_after(written: str) -> float:
         return float(written)
     try:
         return max(parsedate_to_datetime(written).timestamp() - time.time(), 0.0)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return 0.0
 
 
