@@ -118,7 +118,8 @@ def _run(
     wrote = False
     for _ in range(_MOST_PASSES):
         going = {record.doc_id for _, planned in plans for record in planned.vanished}
-        twins = Twins(index, frozenset(going) if prune else frozenset())
+        gone = frozenset(going) if prune else frozenset[str]()
+        twins = Twins(index.store, index.settings.ingest, gone)
         if progress:
             progress.start(sum(len(planned.tasks) for _, planned in plans))
         with Writer(index, report, twins, progress) as writer:

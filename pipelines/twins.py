@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from rag.duplicates import is_copy, marks_of
-from rag.index import Index
-from rag.store import DocumentRecord
+from rag.settings import IngestSettings
+from rag.store import DocumentRecord, Store
 from rag.types import Document
 
 __all__ = ["Twins"]
@@ -19,13 +19,15 @@ class Twins:
     this run that are not stored yet are remembered until they are.
 
     Args:
-        index: an open index; `ingest.duplicates` says what counts as a copy.
+        store: an open store.
+        settings: `duplicates` says what counts as a copy.
         going: documents that this run will retire; nothing is linked to them.
     """
 
-    def __init__(self, index: Index, going: frozenset[str] = frozenset()) -> None:
-        self._store = index.store
-        settings = index.settings.ingest
+    def __init__(
+        self, store: Store, settings: IngestSettings, going: frozenset[str] = frozenset()
+    ) -> None:
+        self._store = store
         self._kind = settings.duplicates
         self._threshold = settings.near_duplicate if self._kind == "near" else 1.0
         self._going = going
@@ -93,6 +95,17 @@ class Twins:
             self._let_go(current)
         self._store.link(document, original)
         self._copies[original] += not again
+        self.forget(document)
+
+    def settle(
+        self, document: Document, served: DocumentRecord | None, tokens: int, *, stays: bool
+    ) -> None:
+        """Commit what was staged of a document; its copies stay with it or are taken care of."""
+        if served is not None and not stays:
+            self.leave(served)
+        self._store.commit(document.id, document.revision, tokens)
+        if stays:
+            self._store.tell(document.id)
         self.forget(document)
 
     def leave(self, served: DocumentRecord) -> None:

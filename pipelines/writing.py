@@ -206,12 +206,7 @@ class Writer:
                 self._twins.link(document, each.original)
                 self._report.linked += 1
                 continue
-            if served is not None and not each.stays:
-                self._twins.leave(served)
-            self._index.store.commit(document.id, document.revision, each.tokens)
-            if each.stays:
-                self._index.store.tell(document.id)
-            self._twins.forget(document)
+            self._twins.settle(document, served, each.tokens, stays=each.stays)
             logger.debug("committed %s", document.source)
             self._report.replaced += served is not None
             self._report.added += served is None

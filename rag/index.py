@@ -20,7 +20,7 @@ from rag.settings import ChunkingSettings, Settings
 from rag.store import Condition, Store, open_store
 from rag.types import Chunk, Document, ScoredChunk
 
-__all__ = ["EmbeddedChunks", "Index", "largest_chunk", "open_index"]
+__all__ = ["EmbeddedChunks", "Encoder", "Index", "largest_chunk", "open_index"]
 
 CHUNKERS = {kind.kind: kind for kind in (SentenceChunker, RecursiveChunker, TokenChunker)}
 
@@ -34,7 +34,44 @@ class EmbeddedChunks:
     truncated: int
 
 
-class Index:
+class Encoder:
+    """How documents become vectors: cut, then embedded, by meaning and by words.
+
+    Args:
+        settings: what the index is built with.
+        embedder: the one they name.
+    """
+
+    def __init__(self, settings: Settings, embedder: Embedder) -> None:
+        self.settings = settings
+        self.embedder = embedder
+        self.lexical = LexicalEncoder(settings.lexical.language)
+
+    @cached_property
+    def chunker(self) -> Chunker:
+        """The chunker of the settings, measuring with the embedder's tokenizer."""
+        chunking = self.settings.chunking
+        kind = CHUNKERS[chunking.kind]
+        return kind(self.embedder.counter, chunking.size, chunking.overlap)
+
+    def chunk(self, document: Document) -> Iterator[Chunk]:
+        """Cut a document as this index has it."""
+        return self.chunker.split(document)
+
+    def embed(self, chunks: Sequence[Chunk]) -> EmbeddedChunks:
+        """Dense and lexical vectors of chunks, each read under its header."""
+        counter = self.embedder.counter
+        header_tokens = self.settings.chunking.header_tokens
+        texts = [embedded_text(chunk, counter, header_tokens) for chunk in chunks]
+        room = self.embedder.max_tokens - self.embedder.reserved_tokens
+        return EmbeddedChunks(
+            dense=self.embedder.embed_documents(texts),
+            lexical=self.lexical.encode_documents(texts),
+            truncated=sum(tokens > room for tokens in counter.count_all(texts)),
+        )
+
+
+class Index(Encoder):
     """What `open_index` returns. A context manager; models load when they are first needed.
 
     Args:
@@ -52,18 +89,9 @@ class Index:
         embedder: Embedder,
         sentences: RememberingEmbedder | None = None,
     ) -> None:
-        self.settings = settings
+        super().__init__(settings, embedder)
         self.store = store
-        self.embedder = embedder
         self.sentences = sentences or RememberingEmbedder(embedder)
-        self.lexical = LexicalEncoder(settings.lexical.language)
-
-    @cached_property
-    def chunker(self) -> Chunker:
-        """The chunker of the settings, measuring with the embedder's tokenizer."""
-        chunking = self.settings.chunking
-        kind = CHUNKERS[chunking.kind]
-        return kind(self.embedder.counter, chunking.size, chunking.overlap)
 
     @cached_property
     def retriever(self) -> HybridRetriever:
@@ -75,22 +103,6 @@ class Index:
     ) -> list[ScoredChunk]:
         """The chunks nearest to a question, best first."""
         return self.retriever.retrieve(question, top_k=top_k, conditions=conditions)
-
-    def chunk(self, document: Document) -> Iterator[Chunk]:
-        """Cut a document as this index has it."""
-        return self.chunker.split(document)
-
-    def embed(self, chunks: Sequence[Chunk]) -> EmbeddedChunks:
-        """Dense and lexical vectors of chunks, each read under its header."""
-        counter = self.embedder.counter
-        header_tokens = self.settings.chunking.header_tokens
-        texts = [embedded_text(chunk, counter, header_tokens) for chunk in chunks]
-        room = self.embedder.max_tokens - self.embedder.reserved_tokens
-        return EmbeddedChunks(
-            dense=self.embedder.embed_documents(texts),
-            lexical=self.lexical.encode_documents(texts),
-            truncated=sum(tokens > room for tokens in counter.count_all(texts)),
-        )
 
     def close(self) -> None:
         """Let go of the index."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -18,8 +20,17 @@ if TYPE_CHECKING:  # the command line answers `--help` before any of this is rea
 
 __all__ = ["register"]
 
+
+class Engine(StrEnum):
+    """Where the stages of an ingest run."""
+
+    local = "local"
+    ray = "ray"
+
+
 Sources = Annotated[
-    list[str], typer.Argument(metavar="SOURCE...", help="Folder, file, glob, or .jsonl file.")
+    list[str],
+    typer.Argument(metavar="SOURCE...", help="Folder, file, glob, or scheme:place, see docs."),
 ]
 
 
@@ -39,28 +50,52 @@ def ingest(
         bool, typer.Option("--prune", help="Retire documents that are gone from the source.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Prune however much is gone.")] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Threads that fetch and parse ahead.")
+    ] = None,
+    engine: Annotated[
+        Engine, typer.Option(help="local: this process; ray: a cluster, see docs/scale.md.")
+    ] = Engine.local,
 ) -> None:
     """Make the index hold what the sources hold. Run again to resume, or after any change."""
     from pipelines.ingest import ingest as run_ingest
     from pipelines.sources import connect
     from rag.index import open_index
 
-    connectors = [connect(source, run.settings) for source in sources]
+    settings = run.settings
+    if workers is not None:
+        more = settings.ingest.model_copy(update={"workers": workers})
+        settings = settings.model_copy(update={"ingest": more})
+    connectors = [connect(source, settings) for source in sources]
     if dry_run:
         _dry_run(run, connectors, prune, yes)
         return
     from pipelines.cli.progress import show_progress
 
-    for connector in connectors:  # a source that is not there must not leave an empty index
-        next(iter(connector.list()), None)
+    _require_sources(connectors)
     with (
-        open_index(run.settings, create=True) as index,
         show_progress(run.err, run.quiet, "documents") as progress,
         interruptible() as stop,
     ):
-        report = run_ingest(index, connectors, prune=prune, yes=yes, progress=progress, stop=stop)
+        how: dict[str, Any] = {"prune": prune, "yes": yes, "progress": progress, "stop": stop}
+        if engine is Engine.ray:
+            from pipelines.distributed import ingest_distributed
+
+            report = ingest_distributed(settings, sources, **how)
+        else:
+            with open_index(settings, create=True) as index:
+                report = run_ingest(index, connectors, **how)
     run.show(asdict(report), lambda console: _print_report(console, report))
     run.exit_code = 130 if report.interrupted else 4 if report.failed else 0
+
+
+def _require_sources(connectors: list[Connector]) -> None:
+    """A source that is not there must not leave an empty index."""
+    from rag.errors import SourceError
+
+    for connector in connectors:
+        with suppress(SourceError):  # it is there, but cannot be listed now: the report says so
+            next(iter(connector.list()), None)
 
 
 def _dry_run(run: Run, connectors: list[Connector], prune: bool, yes: bool) -> None:
@@ -92,8 +127,9 @@ def _print_report(console: Console, report: IngestReport) -> None:
     for failure in report.failed:
         console.print(f"failed  {failure.source}: {failure.reason}")
     console.print(
-        f"added {report.added}, replaced {report.replaced}, unchanged {report.unchanged}, "
-        f"retired {report.retired}, failed {len(report.failed)} in {report.seconds:.1f} s"
+        f"added {report.added}, replaced {report.replaced}, linked {report.linked}, unchanged "
+        f"{report.unchanged}, retired {report.retired}, failed {len(report.failed)} in "
+        f"{report.seconds:.1f} s"
     )
     console.print(
         f"the index holds {report.documents:,} documents, {report.chunks:,} chunks, "

@@ -23,6 +23,7 @@ __all__ = [
     "ModelsSettings",
     "PruningSettings",
     "QuestionKind",
+    "RaySettings",
     "RetrievalSettings",
     "SelectionSettings",
     "Settings",
@@ -54,6 +55,16 @@ class StoreSettings(_Group):
     api_key: SecretStr = Field(SecretStr(""), description="key of the Qdrant server")
     collection: str = Field("spanrag", min_length=1, description="collection on the server")
     timeout: float = Field(30.0, gt=0, description="seconds to wait for the server")
+    shards: int | None = Field(
+        None, ge=1, description="shards of a new collection; default: one for each node"
+    )
+    replicas: int = Field(1, ge=1, description="copies of each shard of a new collection")
+    quantization: Literal["none", "int8", "binary"] = Field(
+        "none", description="of a new collection's vectors: 4 or 32 times less memory"
+    )
+    on_disk: bool = Field(
+        False, description="a new collection's whole vectors stay on disk, the small in memory"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -304,6 +315,17 @@ class IngestSettings(_Group):
     ignore: tuple[str, ...] = Field((), description="extra patterns, as in .gitignore")
 
 
+class RaySettings(_Group):
+    """How `rag ingest --engine ray` spreads its stages."""
+
+    address: str = Field("", description="of a running cluster; default: one on this machine")
+    readers: int = Field(1, ge=1, description="processes that fetch and parse")
+    embedders: int = Field(1, ge=1, description="processes that cut and embed")
+    gpus_per_embedder: float = Field(0.0, ge=0, description="GPUs, or shares of one, for each")
+    writers: int = Field(1, ge=1, description="processes that store; always 1 for kind edge")
+    batch_documents: int = Field(64, ge=1, description="documents handed on at a time")
+
+
 class SourceSettings(_Group):
     """How connectors behave towards the places they read."""
 
@@ -351,6 +373,7 @@ class Settings(BaseSettings):
     synthesis: SynthesisSettings = SynthesisSettings()
     sources: SourceSettings = SourceSettings()
     ingest: IngestSettings = IngestSettings()
+    ray: RaySettings = RaySettings()
     models: ModelsSettings = ModelsSettings()
 
     @classmethod

@@ -32,14 +32,29 @@ __all__ = ["ServerStore"]
 _PAGE = 1_000  # records a scroll fetches at a time
 _UPLOAD = 64  # points in one request: well below the server's 32 MB
 _MANIFEST = "spanrag_manifest"
+# Searched in memory, then scored again with the whole vectors: the server's default.
+_QUANTIZATIONS: Mapping[str, Any] = {
+    "none": None,
+    "int8": m.ScalarQuantization(
+        scalar=m.ScalarQuantizationConfig(type=m.ScalarType.INT8, quantile=0.99, always_ram=True)
+    ),
+    "binary": m.BinaryQuantization(binary=m.BinaryQuantizationConfig(always_ram=True)),
+}
 
 
 class ServerStore(Links):
     """An index on a server. Open one with `ServerStore.open`; close it when done."""
 
-    def __init__(self, client: QdrantClient, collection: str, url: str = "") -> None:
+    def __init__(
+        self,
+        client: QdrantClient,
+        collection: str,
+        url: str = "",
+        layout: StoreSettings | None = None,
+    ) -> None:
         self._client = client
         self._collection = collection
+        self._layout = layout or StoreSettings()
         self._where = f"{url}, collection {collection!r}" if url else f"collection {collection!r}"
 
     @classmethod
@@ -56,7 +71,7 @@ class ServerStore(Links):
                 timeout=math.ceil(settings.timeout),
                 check_compatibility=False,  # it warns from a thread of its own
             )
-        store = cls(client, settings.collection, settings.url)
+        store = cls(client, settings.collection, settings.url, settings)
         try:
             store.prepare(create)
         except BaseException:
@@ -85,18 +100,26 @@ class ServerStore(Links):
                     hint="build it with `rag ingest`, or set store.collection",
                 )
             if not exists:
-                self._client.create_collection(
-                    self._collection,
-                    vectors_config={
-                        schema.DENSE: m.VectorParams(
-                            size=create.dimension, distance=m.Distance.COSINE
-                        )
-                    },
-                    sparse_vectors_config={
-                        schema.LEXICAL: m.SparseVectorParams(modifier=m.Modifier.IDF)
-                    },
-                )
+                self._create(create.dimension)
             self._initialise(create)
+
+    def _create(self, dimension: int) -> None:
+        """A collection laid out as the settings say: shards, replicas, what lies in memory."""
+        layout = self._layout
+        self._client.create_collection(
+            self._collection,
+            vectors_config={
+                schema.DENSE: m.VectorParams(
+                    size=dimension,
+                    distance=m.Distance.COSINE,
+                    on_disk=layout.on_disk or None,
+                    quantization_config=_QUANTIZATIONS[layout.quantization],
+                )
+            },
+            sparse_vectors_config={schema.LEXICAL: m.SparseVectorParams(modifier=m.Modifier.IDF)},
+            shard_number=layout.shards,
+            replication_factor=layout.replicas if layout.replicas > 1 else None,
+        )
 
     def _initialise(self, manifest: IndexManifest) -> None:
         """Indexes first, the manifest last: a collection with a manifest is complete."""

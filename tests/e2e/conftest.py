@@ -6,16 +6,21 @@ import http.client
 import json
 import os
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rag.generation import bundled
+
+# For `tiny_index`, which the fault tests' driver needs beside it.
+sys.path.insert(0, str(Path(__file__).parents[1] / "faults"))
 
 ALIAS = "smollm2"
 
