@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from threading import Lock
 
 from connectors.base import SourceRef
@@ -38,6 +38,11 @@ class HeadlineOptions:
     text: str = ""
     date: str = ""
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns, "" for those that are not there."""
+        return self.id, self.title, self.entities, self.text, self.date
+
 
 _SENTFIN = HeadlineOptions(id="S No.", title="Title", entities="Decisions")
 
@@ -62,6 +67,7 @@ class HeadlinesConnector:
         self._offsets: dict[str, int] | None = None
         self._header: list[str] = []
         self._columns = options
+        self._reading = ""
         self._lock = Lock()
 
     @property
@@ -81,6 +87,7 @@ class HeadlinesConnector:
                 rows = read_rows(file, self._delimiter)
                 self._header = next(rows, Row(1, 0, [])).cells
                 self._columns = self._choose(self._header)
+                self._reading = digest([_VERSION, *self._columns.names, *self._header])
                 self._offsets = offsets = dict[str, int]()
                 for row in rows:
                     yield self._ref(row, offsets)
@@ -123,7 +130,7 @@ class HeadlinesConnector:
 
     def _choose(self, header: Sequence[str]) -> HeadlineOptions:
         """The columns by their names in this file."""
-        asked, usual = astuple(self._options), astuple(_SENTFIN)
+        asked, usual = self._options.names, _SENTFIN.names
         for name in asked:
             if name and name not in header:
                 raise UsageError(f"{self._given} has no column {name!r}", hint=_there_are(header))
@@ -176,7 +183,7 @@ class HeadlinesConnector:
         read_decisions(row.get(self._columns.entities, ""))
 
     def _facts(self, row: dict[str, str]) -> dict[str, object]:
-        own = set(astuple(self._columns))
+        own = self._columns.names
         known: dict[str, object] = {
             name: _number(value)
             for name, value in row.items()
@@ -216,7 +223,7 @@ class HeadlinesConnector:
 
     def _fingerprint(self, cells: Sequence[str]) -> str:
         # The columns too: another column of headlines makes another document of the same row.
-        return digest([_VERSION, astuple(self._columns), self._header, list(cells)])
+        return digest([self._reading, *cells])
 
 
 def _number(cell: str) -> str | int:
