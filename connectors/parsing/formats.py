@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from connectors.parsing import html, markdown, pdf, text
+from connectors.parsing import delimited, docx, epub, html, markdown, pdf, pptx, text, xlsx
 from connectors.parsing.base import Parsed
 from rag.errors import DocumentError
 
@@ -25,6 +25,12 @@ _TEXT = Format("text", text.PARSER_VERSION, text.parse)
 _MARKDOWN = Format("Markdown", markdown.PARSER_VERSION, markdown.parse)
 _HTML = Format("HTML", html.PARSER_VERSION, html.parse)
 _PDF = Format("PDF", pdf.PARSER_VERSION, pdf.parse)
+_DOCX = Format("Word", docx.PARSER_VERSION, docx.parse)
+_PPTX = Format("PowerPoint", pptx.PARSER_VERSION, pptx.parse)
+_XLSX = Format("Excel", xlsx.PARSER_VERSION, xlsx.parse)
+_CSV = Format("CSV", delimited.PARSER_VERSION, delimited.parse_csv)
+_TSV = Format("TSV", delimited.PARSER_VERSION, delimited.parse_tsv)
+_EPUB = Format("EPUB", epub.PARSER_VERSION, epub.parse)
 
 FORMATS: Mapping[str, Format] = {
     ".txt": _TEXT,
@@ -35,6 +41,13 @@ FORMATS: Mapping[str, Format] = {
     ".htm": _HTML,
     ".xhtml": _HTML,
     ".pdf": _PDF,
+    ".docx": _DOCX,
+    ".pptx": _PPTX,
+    ".xlsx": _XLSX,
+    ".xlsm": _XLSX,
+    ".csv": _CSV,
+    ".tsv": _TSV,
+    ".epub": _EPUB,
 }
 
 
