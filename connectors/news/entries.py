@@ -65,7 +65,7 @@ class Entry:
         body = self._body()
         start = writer.line(body.text, gap=2) if body.text else 0
         if not writer.text:
-            raise DocumentError("empty entry: neither a title nor text")
+            raise DocumentError(f"entry {self.key!r} is empty: neither a title nor text")
         sections = tuple(replace(each, span=each.span.shift(start)) for each in body.sections)
         title = self.title if len(self.title) <= _LONGEST_TITLE else ""
         return Parsed(writer.text, title=title, sections=sections, meta=self.meta)

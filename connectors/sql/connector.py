@@ -112,12 +112,14 @@ class SqlConnector:
         """
         if ref.problem is not None:
             raise ref.problem
-        row = self._ready.pop(ref.key, None) or self._row(ref.key)
         options = self._options
-        data = as_bytes(row[options.text], options.text)
-        if len(data) > self._most_bytes:
-            raise DocumentError(f"too large: over {self._most_bytes:,} bytes", hint="split it")
-        parsed = parse(data, self._suffix)
+        try:
+            row = self._ready.pop(ref.key, None) or self._row(ref.key)
+            data = as_bytes(row[options.text], options.text, most=self._most_bytes)
+            parsed = parse(data, self._suffix)
+        except DocumentError as error:
+            # The source names the table alone.
+            raise DocumentError(f"row {ref.key!r}: {error.message}", hint=error.hint) from None
         title = as_line(row[options.title]) if options.title else ""
         return Document(
             namespace=self.namespace,
@@ -164,7 +166,7 @@ class SqlConnector:
                 problem = DocumentError(f"duplicate key {key!r}: an earlier row has it")
             keys.setdefault(key, row[0])
         except DocumentError as error:
-            problem = error
+            problem = DocumentError(f"{name}: {error.message}", hint=error.hint)
         return SourceRef(key, self._source(), name, self._fingerprint(row[1:]), problem)
 
     def _fingerprint(self, shown: Sequence[Any]) -> str:
@@ -181,7 +183,7 @@ class SqlConnector:
                 # Some databases take "a" for "A".
                 if _key_or_none(row[self._options.key]) == key:
                     return row
-        raise DocumentError("the row is gone since it was listed", hint="run this again")
+        raise DocumentError("gone since it was listed", hint="run this again")
 
     def _rows(self, keys: Sequence[Any]) -> Generator[Mapping[str, Any]]:
         """The rows of these keys, each by its columns."""

@@ -44,11 +44,11 @@ def as_key(value: Any) -> str:
     return str(value).encode("utf-8", "replace").decode("utf-8")
 
 
-def as_bytes(value: Any, column: str) -> bytes:
+def as_bytes(value: Any, column: str, *, most: int) -> bytes:
     """A text as its parser reads it.
 
     Raises:
-        DocumentError: there is none.
+        DocumentError: there is none, or more than `most` bytes.
     """
     found = plain(value)
     if found is None:
@@ -58,6 +58,8 @@ def as_bytes(value: Any, column: str) -> bytes:
     data = found if isinstance(found, bytes) else str(found).encode("utf-8", "replace")
     if not data.strip():
         raise DocumentError(f"empty text: {column!r} is blank")
+    if len(data) > most:
+        raise DocumentError(f"too large: over {most:,} bytes", hint="split it")
     return data
 
 
