@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, TypeVar, get_origin, get_type_hints
-from urllib.parse import parse_qsl
+from urllib.parse import unquote
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -15,19 +16,38 @@ __all__ = ["read_options", "split_options"]
 
 T = TypeVar("T")
 
+_MARK = re.compile(r"#(?=[A-Za-z_][\w.-]*=)")
+
 
 def split_options(place: str) -> tuple[str, dict[str, str]]:
-    """A place and the options behind its last "#".
+    """A place and the options behind its last "#" that a name and "=" follow.
+
+    Values are percent-decoded, so a "&" or "#" in one is written %26 or %23; a "+" is a "+".
 
     >>> split_options("sql:sqlite:///news.db#table=items&key=id")
     ('sql:sqlite:///news.db', {'table': 'items', 'key': 'id'})
     >>> split_options("https://example.org/#top")
     ('https://example.org/#top', {})
+    >>> split_options("pubmed:C# or C++#since=2024&query=C%23%20or%20C++")
+    ('pubmed:C# or C++', {'since': '2024', 'query': 'C# or C++'})
+
+    Raises:
+        UsageError: an option has no value, or is given twice.
     """
-    before, mark, behind = place.rpartition("#")
-    if not mark or "=" not in behind:
+    marks = [*_MARK.finditer(place)]
+    if not marks:
         return place, {}
-    return before, dict(parse_qsl(behind, keep_blank_values=True))
+    given: dict[str, str] = {}
+    for piece in place[marks[-1].end() :].split("&"):
+        name, equals, value = piece.partition("=")
+        if not equals and piece:
+            # Not shown: it may be the second half of a password with a "&" in it.
+            raise UsageError('an option without "="', hint='a "&" in a value is written %26')
+        if (name := unquote(name)) in given:
+            raise UsageError(f"option {name!r} is given twice", hint="remove one of them")
+        if piece:
+            given[name] = unquote(value)
+    return place[: marks[-1].start()], given
 
 
 def read_options(kind: type[T], given: Mapping[str, str], scheme: str) -> T:
@@ -40,22 +60,32 @@ def read_options(kind: type[T], given: Mapping[str, str], scheme: str) -> T:
         UsageError: an option is not known or malformed.
     """
     hints = get_type_hints(kind)
-    values: dict[str, Any] = {name.replace("-", "_"): value for name, value in given.items()}
     known = [each.name for each in fields(kind)]  # type: ignore[arg-type]
-    for name in values:
+    values: dict[str, Any] = {}
+    for written, value in given.items():
+        name = written.replace("-", "_")
         if name not in known:
             raise UsageError(
-                f"unknown option {name!r} of {scheme}: sources",
+                f"unknown option {written!r} of {scheme}: sources",
                 hint=f"there are {', '.join(known)}" if known else "it has none",
             )
-        if get_origin(hints[name]) is tuple:
-            values[name] = tuple(word.strip() for word in values[name].split(",") if word.strip())
+        if name in values:
+            raise UsageError(f"option {name!r} is given twice", hint="remove one of them")
+        is_list = get_origin(hints[name]) is tuple
+        values[name] = tuple(filter(None, map(str.strip, value.split(",")))) if is_list else value
     try:
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        where = ".".join(map(str, first["loc"])) or scheme
-        raise UsageError(
-            f"option {where} of {scheme}: {first['msg'].removeprefix('Value error, ')}",
-            hint="mend the value",
-        ) from None
+        raise _told(error, scheme) from None
+
+
+def _told(error: ValidationError, scheme: str) -> UsageError:
+    first = error.errors(include_url=False, include_context=False)[0]
+    where = ".".join(map(str, first["loc"]))
+    if first["type"] == "missing":
+        return UsageError(
+            f"{scheme}: sources need the option {where!r}",
+            hint=f"write {scheme}:PLACE#{where}=VALUE",
+        )
+    what = f"option {where} of {scheme}:" if where else f"options of {scheme}:"
+    return UsageError(f"{what} {first['msg'].removeprefix('Value error, ')}", hint="mend the value")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 
@@ -12,7 +14,7 @@ from connectors.base import Access, Connector
 from connectors.files import FilesConnector
 from connectors.jsonl import JsonlConnector
 from connectors.options import split_options
-from rag.errors import UsageError, first_line
+from rag.errors import RagError, UsageError, first_line
 
 __all__ = ["GROUP", "Open", "open_source", "schemes"]
 
@@ -24,7 +26,12 @@ GROUP = "spanrag.connectors"
 
 # By name, so that a run imports only what its sources need.
 _SCHEMES: Mapping[str, str] = {
+    "edgar": "connectors.edgar:open_edgar",
+    "http": "connectors.web:open_http",
+    "https": "connectors.web:open_https",
     "news": "connectors.news:open_news",
+    "pubmed": "connectors.pubmed:open_pubmed",
+    "s3": "connectors.s3:open_s3",
     "sql": "connectors.sql:open_sql",
 }
 _PATHS = ("file", "jsonl")
@@ -65,8 +72,9 @@ def open_source(source: str, ignore: Sequence[str] = (), access: Access | None =
 
 def schemes() -> list[str]:
     """Every scheme there is, those of other packages last."""
-    added = sorted(entry.name for entry in entry_points(group=GROUP))
-    return [*_PATHS, *_SCHEMES, *(name for name in added if name not in _SCHEMES)]
+    added = sorted({entry.name.lower() for entry in entry_points(group=GROUP)})
+    own = [*_PATHS, *_SCHEMES]
+    return [*own, *(name for name in added if name not in own)]
 
 
 def _open_path(scheme: str, path: str, ignore: Sequence[str]) -> Connector:
@@ -74,19 +82,46 @@ def _open_path(scheme: str, path: str, ignore: Sequence[str]) -> Connector:
 
 
 def _find(scheme: str) -> Open | None:
+    """What opens the scheme; no other package can take the place of what is built in."""
     if scheme in _SCHEMES:
         module, name = _SCHEMES[scheme].split(":")
         opens: Open = getattr(import_module(module), name)
         return opens
-    return next(map(_load, entry_points(group=GROUP, name=scheme)), None)
+    found = {each.value: each for each in entry_points(group=GROUP) if each.name.lower() == scheme}
+    if len(found) > 1:
+        raise UsageError(
+            f"{scheme}: is claimed by {' and '.join(sorted(found))}",
+            hint="remove one of the packages that have them",
+        )
+    return next(map(_load, found.values()), None)
 
 
 def _load(entry: EntryPoint) -> Open:
     try:
         opens: Open = entry.load()
+        inspect.signature(opens).bind("place", {}, Access())
     except Exception as error:
-        raise UsageError(
-            f"the connector for {entry.name}: cannot be loaded: {first_line(error)}",
-            hint=f"mend or remove the package that has {entry.value}",
-        ) from error
-    return opens
+        raise _broken(entry, f"cannot be loaded: {first_line(error)}") from error
+    return partial(_open_foreign, entry, opens)
+
+
+def _open_foreign(
+    entry: EntryPoint, opens: Open, place: str, options: Mapping[str, str], access: Access
+) -> Connector:
+    try:
+        made = opens(place, options, access)
+    except RagError:
+        raise
+    except Exception as error:
+        what = f"{type(error).__name__}: {first_line(error)}"
+        raise _broken(entry, f"cannot open its source: {what}") from error
+    if not all(callable(getattr(made, name, None)) for name in ("list", "covers", "fetch")):
+        raise _broken(entry, f"made a {type(made).__name__}, which is no connector")
+    return made
+
+
+def _broken(entry: EntryPoint, what: str) -> UsageError:
+    return UsageError(
+        f"the connector for {entry.name}: {what}",
+        hint=f"mend or remove the package that has {entry.value}",
+    )

@@ -51,6 +51,8 @@ _COMMON: dict[str, Any] = {
 }
 
 
+# On the network, or full of what is secret (botocore's debug lines hold session tokens).
+_CHATTY = tuple("boto3 botocore filelock httpcore httpx markdown_it openai urllib3".split())
 _FLAGS = ("as_json", "quiet", "verbose", "offline")
 
 
@@ -153,7 +155,7 @@ def _prepare(
     logging.basicConfig(
         stream=sys.stderr, level=level, format="%(levelname)s %(name)s: %(message)s"
     )
-    for chatty in ("httpx", "httpcore", "openai", "urllib3", "filelock", "markdown_it"):
+    for chatty in _CHATTY:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     return Run(
         loaded,
