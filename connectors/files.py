@@ -86,12 +86,7 @@ class FilesConnector:
         Raises:
             DocumentError: it cannot be read, or a link now leads out of the folder.
         """
-        problem = ref.problem
-        if problem is None and self._is_folder():
-            problem = escape(os.path.realpath(ref.key), os.path.realpath(self._root))
-        if problem is not None:
-            raise problem
-        parsed = parse(_read(ref.key), _suffix(ref.key))
+        parsed = parse(self.read(ref), _suffix(ref.key))
         return Document(
             namespace=self.namespace,
             key=ref.key,
@@ -104,6 +99,15 @@ class FilesConnector:
             meta=parsed.meta,
             fingerprint=ref.fingerprint,
         )
+
+    def read(self, ref: SourceRef) -> bytes:
+        """The bytes of one file; errors as of `fetch`."""
+        problem = ref.problem
+        if problem is None and self._is_folder():
+            problem = escape(os.path.realpath(ref.key), os.path.realpath(self._root))
+        if problem is not None:
+            raise problem
+        return _read(ref.key)
 
     def _is_folder(self) -> bool:
         return bool(self._glob) or os.path.isdir(self._root)
