@@ -22,7 +22,14 @@ import numpy as np
 import tenacity
 
 from connectors.base import Connector, Prepares
-from pipelines.ingest import Failure, IngestReport, Progress, ingest, plan_all
+from pipelines.ingest import (
+    Failure,
+    IngestReport,
+    Progress,
+    discard_leftovers,
+    ingest,
+    plan_all,
+)
 from pipelines.reading import read_one
 from pipelines.sources import connect
 from pipelines.sync import Task, guard_prune
@@ -120,8 +127,7 @@ def _planned(
         for _, planned in plans:
             guard_prune(planned, index.settings.ingest.max_delete_fraction)
     for source, (_, planned) in zip(sources, plans, strict=True):
-        for record in planned.leftovers:
-            index.store.discard(record.doc_id, record.revision)
+        discard_leftovers(index, planned)
         if planned.unlisted:
             report.failed.append(Failure(source, planned.unlisted))
         report.unchanged += len(planned.unchanged)

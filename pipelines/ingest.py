@@ -15,7 +15,7 @@ from rag.ids import document_id
 from rag.index import Index
 from rag.store import DocumentRecord
 
-__all__ = ["Failure", "IngestReport", "Progress", "ingest", "plan_all"]
+__all__ = ["Failure", "IngestReport", "Progress", "discard_leftovers", "ingest", "plan_all"]
 
 _MOST_PASSES = 10  # over the sources: after the first, only for copies whose original went
 
@@ -117,6 +117,8 @@ def _run(
     """
     wrote = False
     for _ in range(_MOST_PASSES):
+        for _, planned in plans:
+            discard_leftovers(index, planned)
         going = {record.doc_id for _, planned in plans for record in planned.vanished}
         gone = frozenset(going) if prune else frozenset[str]()
         twins = Twins(index.store, index.settings.ingest, gone)
@@ -145,8 +147,6 @@ def _write_all(
     report: IngestReport,
     stop: Callable[[], bool],
 ) -> None:
-    for record in planned.leftovers:
-        index.store.discard(record.doc_id, record.revision)
     if planned.unlisted:
         report.failed.append(Failure(connector.namespace, planned.unlisted))
     report.unchanged += len(planned.unchanged)
@@ -172,6 +172,14 @@ def _write_all(
         if left and stop():
             report.interrupted = True
             break
+
+
+def discard_leftovers(index: Index, planned: Plan) -> None:
+    """Delete what a run that was cut short left behind."""
+    for record in planned.leftovers:
+        if record.twin_of:
+            index.store.unlink(record)
+        index.store.discard(record.doc_id, record.revision)
 
 
 def _heirs_only(plans: Sequence[tuple[Connector, Plan]]) -> list[tuple[Connector, Plan]]:

@@ -124,7 +124,6 @@ class Twins:
         if current.twin_of:
             self._store.unlink(current)
             self._copies[current.twin_of] -= 1
-        elif self._copies[current.doc_id]:
-            heir = self._store.bequeath(current)
+        elif heir := self._store.bequeath(current):
             self._copies[heir] = self._copies.pop(current.doc_id) - 1
             self.heirs += 1

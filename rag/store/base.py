@@ -115,8 +115,8 @@ class Store(Protocol):
     def unlink(self, link: DocumentRecord) -> None:
         """Have the original forget a copy that is about to go its own way."""
 
-    def bequeath(self, original: DocumentRecord) -> str:
-        """Give the chunks of a document that is about to go to one of its copies.
+    def bequeath(self, original: DocumentRecord) -> str | None:
+        """Give the chunks of a document that is about to go to one of its copies, if it has any.
 
         The heir, whose id is returned, is served in its stead, without a fingerprint: the next
         sync reads its own text.

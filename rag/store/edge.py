@@ -264,9 +264,11 @@ class EdgeStore(Links):
         must: list[Any] = [_equals(field, value) for field, value in equals.items()]
         self._update(q.UpdateOperation.set_payload_by_filter(q.Filter(must=must), dict(payload)))
 
-    def _drop(self, equals: Mapping[str, str | int]) -> None:
+    def _drop(self, equals: Mapping[str, str | int], *, spare: str | None = None) -> None:
         must: list[Any] = [_equals(field, value) for field, value in equals.items()]
-        self._update(q.UpdateOperation.delete_points_by_filter(q.Filter(must=must)))
+        must_not: list[Any] = [] if spare is None else [_equals("revision", spare)]
+        which = q.Filter(must=must, must_not=must_not)
+        self._update(q.UpdateOperation.delete_points_by_filter(which))
 
     @contextmanager
     def _engine(self) -> Iterator[None]:

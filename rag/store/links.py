@@ -59,12 +59,8 @@ class Links(ABC):
         """Set fields of the payload of all points that match."""
 
     @abstractmethod
-    def retire(self, doc_id: str) -> None:
-        """As `Store.retire`."""
-
-    @abstractmethod
-    def _drop(self, equals: Mapping[str, str | int]) -> None:
-        """Delete all points that match."""
+    def _drop(self, equals: Mapping[str, str | int], *, spare: str | None = None) -> None:
+        """Delete all points that match, but those of the revision `spare`."""
 
     def served(self, doc_id: str) -> DocumentRecord | None:
         """The revision of a document that is served, or its link."""
@@ -104,18 +100,20 @@ class Links(ABC):
         said = schema.description(document)
         others = (each for each in self._copies_of(original) if each["doc_id"] != document.id)
         self._tell(original, [*others, said])
+        # A revision of its own: were the text stored too, one could not be told from the other.
+        revision = f"link:{document.revision}"
         payload = {
             "state": schema.LINKED,
             "doc_id": document.id,
-            "revision": document.revision,
+            "revision": revision,
             "ordinal": 0,
             "twin_of": original,
             **said,
             **schema.document_facts(document),
         }
-        # Cut off after this, the copy is new to the next sync; its text is served all the while.
-        self.retire(document.id)
-        self._put([Point(chunk_id(document.id, document.revision, 0), payload)])
+        self._put([Point(chunk_id(document.id, revision, 0), payload)])
+        # Cut off here, the next sync finds two revisions and keeps the one that the listing knows.
+        self._drop({"doc_id": document.id}, spare=revision)
 
     def tell(self, original: str) -> None:
         """Have a new revision of an original tell of its copies as the one before did."""
@@ -126,15 +124,16 @@ class Links(ABC):
         others = [each for each in self._copies_of(link.twin_of) if each["doc_id"] != link.doc_id]
         self._tell(link.twin_of, others)
 
-    def bequeath(self, original: DocumentRecord) -> str:
+    def bequeath(self, original: DocumentRecord) -> str | None:
         """Give the chunks of a document that is about to go to one of its copies.
 
-        The heir has no fingerprint: the next sync reads its own text. Returns its id.
-
-        Raises:
-            LookupError: the document has no copy.
+        The heir has no fingerprint: the next sync reads its own text. Returns its id, or None
+        where there is no copy.
         """
-        heir, *others = sorted(self._copies_of(original.doc_id), key=lambda each: each["doc_id"])
+        copies = sorted(self._copies_of(original.doc_id), key=lambda each: str(each["doc_id"]))
+        if not copies:
+            return None
+        heir, *others = copies
         for page in _pages(self._inheritance(original, heir)):
             self._put(page)
         # No commit: that would delete a newer revision of the heir that is staged. Cut off in

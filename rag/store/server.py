@@ -267,9 +267,10 @@ class ServerStore(Links):
                 self._collection, dict(payload), points=m.Filter(must=must), wait=True
             )
 
-    def _drop(self, equals: Mapping[str, str | int]) -> None:
+    def _drop(self, equals: Mapping[str, str | int], *, spare: str | None = None) -> None:
         must: list[m.Condition] = [_equals(field, value) for field, value in equals.items()]
-        selector = m.FilterSelector(filter=m.Filter(must=must))
+        must_not: list[m.Condition] = [] if spare is None else [_equals("revision", spare)]
+        selector = m.FilterSelector(filter=m.Filter(must=must, must_not=must_not))
         with self._translated():
             self._client.delete(self._collection, selector, wait=True)
 

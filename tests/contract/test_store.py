@@ -7,6 +7,7 @@ numpy, so no backend is the measure of the others.
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import shutil
@@ -16,8 +17,10 @@ import sys
 import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Protocol
+from threading import Thread
+from typing import Any, Protocol
 from uuid import uuid4
 
 import numpy as np
@@ -1019,3 +1022,57 @@ def test_a_collection_whose_making_was_cut_short_is_missing_and_is_completed() -
     serve(store, document("a.txt"))
     assert (store.manifest(), found(store)) == (MANIFEST, {"a.txt"})
     client.close()
+
+
+@pytest.mark.parametrize(
+    ("layout", "expected"),
+    [
+        ({}, {}),
+        ({"shards": 6, "replicas": 2}, {"shard_number": 6, "replication_factor": 2}),
+        ({"quantization": "int8"}, {"scalar": {"type": "int8", "quantile": 0.99}}),
+        ({"quantization": "binary"}, {"binary": {}}),
+        ({"on_disk": True}, {"on_disk": True}),
+    ],
+    ids=["default", "shards", "int8", "binary", "on disk"],
+)
+def test_a_new_collection_is_laid_out_as_the_settings_say(
+    layout: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    """What the client sends is looked at: its local mode has no shards and does not quantise."""
+    asked: list[dict[str, Any]] = []
+
+    class Listener(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self._answer({"result": True, "status": "ok", "time": 0.0})
+
+        def do_GET(self) -> None:
+            self._answer({"result": {"exists": False}, "status": "ok", "time": 0.0})
+
+        def _answer(self, body: dict[str, Any]) -> None:
+            data = json.dumps(body).encode()
+            self.send_response(200 if len(asked) < 2 else 500)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Listener) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        settings = StoreSettings(url=f"http://127.0.0.1:{server.server_port}", **layout)
+        with pytest.raises(StoreError):  # it answers no further than that
+            ServerStore.open(settings, MANIFEST)
+        server.shutdown()
+    created = asked[0]
+    dense = created["vectors"]["dense"]
+    assert (dense["size"], dense["distance"]) == (DIMENSION, "Cosine")
+    found = {
+        key: created[key] for key in ("shard_number", "replication_factor") if created.get(key)
+    }
+    found |= {"on_disk": True} if dense.get("on_disk") else {}
+    quantization = dense.get("quantization_config") or {}
+    assert all(each.pop("always_ram") for each in quantization.values())
+    assert found | quantization == expected

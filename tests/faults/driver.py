@@ -30,7 +30,9 @@ from connectors.registry import open_source
 from pipelines.ingest import ingest
 from rag.store.edge import EdgeStore
 
-WRITES = frozenset({"stage", "commit", "discard", "retire", "describe", "optimize"})
+WRITES = frozenset(
+    {"stage", "commit", "discard", "retire", "describe", "optimize", "link", "unlink", "bequeath"}
+)
 
 
 class Killer:
@@ -95,7 +97,7 @@ def run(index: str, source: str, at: str, number: int) -> None:
 
         EdgeStore.open = timed  # type: ignore[method-assign,assignment]
     with open_tiny(Path(index), window_tokens=256, wrap=wrap) as opened:
-        report = ingest(opened, [open_source(source)], prune=True)
+        report = ingest(opened, [open_source(source)], prune=True, yes=True)
     assert not report.failed, report.failed
 
 

@@ -13,13 +13,15 @@ from tiny_index import TinyEmbedder, dump, open_tiny
 from connectors.base import SourceRef
 from connectors.registry import open_source
 from pipelines.ingest import Failure, IngestReport, ingest, plan_all
-from rag.errors import DocumentError, StoreError, UsageError
+from rag.errors import DocumentError, SourceError, StoreError, UsageError
 from rag.index import Index, open_index
 from rag.settings import Settings
 from rag.store import parse_condition
 from rag.types import Document
 
-WRITES = frozenset({"stage", "commit", "discard", "retire", "describe", "optimize"})
+WRITES = frozenset(
+    {"stage", "commit", "discard", "retire", "describe", "optimize", "link", "unlink", "bequeath"}
+)
 
 
 class Recorder:
@@ -350,6 +352,22 @@ def test_a_listing_that_raises_retires_nothing_and_writes_nothing(index: Index) 
 
 
 # --- sources that overlap ----------------------------------------------------------------------
+
+
+def test_a_place_that_cannot_be_listed_now_is_a_line_and_the_others_go_on(
+    index: Index, folder: Path
+) -> None:
+    class Down(ListConnector):
+        def list(self) -> Iterator[SourceRef]:
+            yield from super().list()
+            raise SourceError("the server is down")
+
+    run(index, ListConnector({"x": about("x"), "y": about("y")}), "docs")
+    (folder / "a.txt").write_text(about("a", "new"))
+    report = run(index, Down({"x": about("x", "new")}), "docs", prune=True)
+    assert [failure.reason for failure in report.failed] == ["the server is down"]
+    assert counts(report) == {"replaced": 1, "unchanged": 2}
+    assert {"x", "y"} <= served(index).keys(), "what was not listed to the end is not retired"
 
 
 def test_sources_that_overlap_run_after_run_give_no_duplicates(index: Index) -> None:
