@@ -35,6 +35,7 @@ _CONNECTIONS = 32
 _KEPT_OPEN = 15.0  # seconds, idle
 _PACKINGS = frozenset({"gzip", "x-gzip"})
 _UNASKED = frozenset({"br", "compress", "deflate", "x-compress", "zstd"})
+_CHECK = "check the address"
 _OVERHEAD = 1 << 16  # that gzip may add to what it cannot pack
 
 
@@ -49,7 +50,7 @@ class Response:
 
 
 class RequestFailed(DocumentError):
-    """A server that cannot be reached or answers with an error; `status` is 0 without answer."""
+    """An answer that is an error or cannot be taken, of this status; or none, and it is 0."""
 
     status: int = 0
 
@@ -68,6 +69,14 @@ class _TryAgain(Exception):
         super().__init__(failure.message)
         self.failure = failure
         self.wait = wait
+
+
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    """What is taken of an answer: so many bytes, and none where `accept` raises."""
+
+    most: int
+    accept: Callable[[Mapping[str, str]], None] = lambda headers: None
 
 
 class Client:
@@ -123,6 +132,7 @@ class Client:
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         most_bytes: int | None = None,
+        accept: Callable[[Mapping[str, str]], None] = lambda headers: None,
     ) -> Response:
         """Ask for a page; 2xx and 304 are answers, all else is an error.
 
@@ -131,16 +141,19 @@ class Client:
             params: its query; not shown in errors.
             headers: of this request only.
             most_bytes: the largest answer, unpacked; default `access.most_bytes`.
+            accept: called with an answer's headers before its content is read; what it raises
+                ends the request.
 
         Raises:
             RequestFailed: no answer, an error, or one too large or too slow.
             DocumentError: the address is not public, or is no web address.
         """
-        return self._request("GET", url, params=params, headers=headers, most_bytes=most_bytes)
+        bounds = _Bounds(self._most(most_bytes), accept)
+        return self._request("GET", url, bounds, params=params, headers=headers)
 
     def post(self, url: str, *, data: Mapping[str, Any], most_bytes: int | None = None) -> Response:
         """Send a form: what is asked for is too long for an address. Errors as of `get`."""
-        return self._request("POST", url, data=data, most_bytes=most_bytes)
+        return self._request("POST", url, _Bounds(self._most(most_bytes)), data=data)
 
     def __enter__(self) -> Self:
         return self
@@ -148,10 +161,10 @@ class Client:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def _request(
-        self, method: str, url: str, *, most_bytes: int | None = None, **how: Any
-    ) -> Response:
-        most = self._access.most_bytes if most_bytes is None else most_bytes
+    def _most(self, most_bytes: int | None) -> int:
+        return self._access.most_bytes if most_bytes is None else most_bytes
+
+    def _request(self, method: str, url: str, bounds: _Bounds, **how: Any) -> Response:
         address = _address(url)
         auth = httpx.BasicAuth(address.username, address.password) if address.userinfo else None
         self._check(str(without_user(address)))
@@ -170,22 +183,18 @@ class Client:
             reraise=True,
         )
         try:
-            return attempts(self._once, request, auth, most)
+            return attempts(self._once, request, auth, bounds)
         except _TryAgain as error:
             raise error.failure from None
 
-    def _once(self, request: httpx.Request, auth: httpx.BasicAuth | None, most: int) -> Response:
+    def _once(
+        self, request: httpx.Request, auth: httpx.BasicAuth | None, bounds: _Bounds
+    ) -> Response:
         shown = _shown(request.url)
         try:
             with self._answer(request, auth) as answer:
                 _check_status(answer, shown)
-                content = b"".join(bounded(_pieces(answer, most), most))
-                url = str(without_user(answer.url))
-                return Response(answer.status_code, url, dict(answer.headers), content)
-        except TooLarge as error:
-            raise RequestFailed.of(f"{shown}: {error}") from None
-        except zlib.error as error:
-            raise RequestFailed.of(f"{shown}: broken compression: {first_line(error)}") from None
+                return _taken(answer, shown, bounds)
         except httpx.HTTPError as error:
             raise _TryAgain(RequestFailed.of(f"{shown}: {_said(error)}")) from None
 
@@ -206,9 +215,10 @@ class Client:
                 return
             answer.close()
             request, auth = answer.next_request, None
-            self._check(str(without_user(_address(str(request.url)))))
+            self._check(str(without_user(_address(str(request.url), answer.status_code))))
             self._throttle.wait()
-        raise RequestFailed.of(f"{shown}: redirects too often", hint="check the address")
+        status = answer.status_code
+        raise RequestFailed.of(f"{shown}: redirects too often", status=status, hint=_CHECK)
 
     def _rest(self, seconds: float) -> None:
         self._pause(seconds)
@@ -229,11 +239,11 @@ class _GuardedTransport(httpx.HTTPTransport):
         )
 
 
-def _address(url: str) -> httpx.URL:
+def _address(url: str, status: int = 0) -> httpx.URL:
     try:
         return parse_address(url)
     except UsageError as error:
-        raise RequestFailed.of(error.message, hint=error.hint) from None
+        raise RequestFailed.of(error.message, status=status, hint=error.hint) from None
 
 
 def _shown(address: httpx.URL) -> str:
@@ -255,6 +265,19 @@ def _check_status(answer: httpx.Response, shown: str) -> None:
         failure.hint = f"the server asks to wait {asked:,.0f} s: run this again later"
         raise failure
     raise _TryAgain(failure, asked)
+
+
+def _taken(answer: httpx.Response, shown: str, bounds: _Bounds) -> Response:
+    headers, status = dict(answer.headers), answer.status_code
+    bounds.accept(headers)
+    try:
+        content = b"".join(bounded(_pieces(answer, bounds.most), bounds.most))
+    except TooLarge as error:
+        raise RequestFailed.of(f"{shown}: {error}", status=status) from None
+    except zlib.error as error:
+        what = f"broken compression: {first_line(error)}"
+        raise RequestFailed.of(f"{shown}: {what}", status=status) from None
+    return Response(status, str(without_user(answer.url)), headers, content)
 
 
 def _pieces(answer: httpx.Response, most: int) -> Iterator[bytes]:

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from typing import Any
@@ -192,18 +192,21 @@ def test_a_redirect_is_followed_and_its_own_body_is_not_read(serve: Serve, clien
 
 def test_endless_redirects_end(serve: Serve, client: Make, pauses: list[float]) -> None:
     server = serve(lambda _: said(status="302 Found", Location="/again"))
-    with pytest.raises(RequestFailed, match="redirects too often"):
+    with pytest.raises(RequestFailed, match="redirects too often") as caught:
         client().get(server.url)
+    assert caught.value.status == 302
     assert (len(server.requests), pauses) == (6, [])
 
 
 @pytest.mark.parametrize(
-    "location", ["file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://x/", "http://", "ws://a/"]
+    "location", ["file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://x/", "ws://a/"]
 )
 def test_a_redirect_out_of_the_web_is_refused(location: str, serve: Serve, client: Make) -> None:
     server = serve(lambda _: said(status="302 Found", Location=location))
-    with pytest.raises(RequestFailed):
+    with pytest.raises(RequestFailed) as caught:
         client().get(server.url)
+    assert caught.value.status == 302
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -258,8 +261,22 @@ def test_a_body_that_never_ends_is_cut_off(serve: Serve, client: Make) -> None:
 def test_the_bound_is_exact(serve: Serve, client: Make) -> None:
     server = serve(lambda _: said(b"x" * 1000))
     assert len(client().get(server.url, most_bytes=1000).content) == 1000
-    with pytest.raises(RequestFailed, match="larger than 999 bytes"):
+    with pytest.raises(RequestFailed, match="larger than 999 bytes") as caught:
         client().get(server.url, most_bytes=999)
+    assert caught.value.status == 200
+
+
+def test_headers_may_be_enough_to_want_no_content(serve: Serve, client: Make) -> None:
+    def accept(headers: Mapping[str, str]) -> None:
+        if headers["content-type"] == "video/mp4":
+            raise DocumentError("a film")
+
+    film = b"HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\n\r\n"
+    asking = client(deadline=20.0)
+    with pytest.raises(DocumentError, match="a film"):
+        asking.get(serve(drip(film, b"x" * 1000)).url, accept=accept)
+    text = said(Content_Type="text/plain")
+    assert asking.get(serve(lambda _: text).url, accept=accept).content == b"fine"
 
 
 def test_a_packed_answer_is_unpacked(serve: Serve, client: Make) -> None:
