@@ -10,7 +10,7 @@ from connectors.base import SourceRef
 from connectors.edgar.api import EdgarApi
 from connectors.edgar.filing import Filing, FilingKey, split_key
 from connectors.edgar.options import EdgarOptions
-from connectors.edgar.reading import cover_facts, read_filing
+from connectors.edgar.reading import VERSION, cover_facts, read_filing
 from rag.errors import DocumentError, UsageError
 from rag.types import Document
 
@@ -116,7 +116,9 @@ class EdgarConnector:
                 yield replace(filing, exhibit=each.type.upper(), document=each.document)
 
     def _ref(self, filing: Filing) -> SourceRef:
-        return SourceRef(filing.key, self._api.url(filing), filing.name, filing.fingerprint)
+        # What was filed stays as it is: only the parsers make another document of it.
+        fingerprint = f"{filing.accession}:{filing.document}:{VERSION}"
+        return SourceRef(filing.key, self._api.url(filing), filing.name, fingerprint)
 
     def _is_recent(self, key: str, parts: FilingKey) -> bool:
         if not self._options.most or parts.cik not in self._oldest:

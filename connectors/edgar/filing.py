@@ -7,12 +7,7 @@ from dataclasses import dataclass
 from posixpath import splitext
 from typing import Any
 
-from connectors.parsing import html, text
-
-__all__ = ["VERSION", "Exhibit", "Filing", "FilingKey", "split_key"]
-
-VERSION = f"edgar-1:{html.PARSER_VERSION}:{text.PARSER_VERSION}"
-"""Of all that makes a filing's document; part of its fingerprint."""
+__all__ = ["Exhibit", "Filing", "FilingKey", "split_key"]
 
 _KEY = re.compile(
     r"(?P<cik>\d{10})/(?P<form>.+)/(?P<filed>\d{4}-\d\d-\d\d)/(?P<accession>\d{10}-\d\d-\d{6})"
@@ -101,11 +96,6 @@ class Filing:
         stem += f"-{self.exhibit}" if self.exhibit else ""
         who = self.ticker or f"{self.cik:010d}"
         return f"{who}/{self.form.replace('/', '-')}/{stem}{splitext(self.document)[1].lower()}"
-
-    @property
-    def fingerprint(self) -> str:
-        """Changes with the parsers alone: what was filed stays as it is."""
-        return f"{self.accession}:{self.document}:{VERSION}"
 
     @property
     def title(self) -> str:

@@ -9,8 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from connectors.base import SourceRef
-from connectors.edgar.filing import VERSION
-from connectors.edgar.reading import cover_facts, read_filing
+from connectors.edgar.reading import VERSION, cover_facts, read_filing
 from connectors.edgar.submission import is_submission, read_submission
 from connectors.files import FilesConnector
 from connectors.parsing.filing_forms import form_of

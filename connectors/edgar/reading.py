@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import html
 import re
+from html import unescape
 
 from connectors.edgar.plain import parse_plain
 from connectors.edgar.submission import is_submission, read_submission
-from connectors.parsing import formats
+from connectors.parsing import html, text
 from connectors.parsing.base import Parsed
 from connectors.parsing.filing import form_in
-from connectors.parsing.filing_map import with_items
+from connectors.parsing.filing_map import ITEMS_VERSION, with_items
+from connectors.parsing.formats import Format
 from rag.errors import DocumentError
 
-__all__ = ["cover_facts", "read_filing"]
+__all__ = ["VERSION", "cover_facts", "read_filing"]
 
 # Not <table>: old filings that are plain text mark their tables by it.
-_HTML = re.compile(rb"<(?:html|!doctype\s+html|body|div|font)\b", re.IGNORECASE)
+_MARKUP = re.compile(rb"<(?:html|!doctype\s+html|body|div|font)\b", re.IGNORECASE)
 _HEAD = 4_000
+_HTML = Format("HTML", html.PARSER_VERSION, html.parse)
+_PLAIN = Format("text", text.PARSER_VERSION, parse_plain)
+VERSION = f"edgar-1:{_HTML.version}:{_PLAIN.version}:{ITEMS_VERSION}"
+"""Of all that makes a filing's document; part of its fingerprint."""
 _WRAPPER = re.compile(rb"\s*<(XBRL|XML)>(.*)</\1>\s*", re.IGNORECASE | re.DOTALL)
 # What a cover page tells machines of itself, and its name in `meta`.
 _COVER = {
@@ -50,8 +55,8 @@ def read_filing(data: bytes, form: str = "") -> Parsed:
     data = _unwrapped(data)
     if data.lstrip()[:5].upper() == b"<PDF>":
         raise DocumentError("a PDF inside of a submission", hint="download the PDF by itself")
-    marked_up = _HTML.search(data[:_HEAD])
-    parsed = formats.parse(data, ".htm") if marked_up else parse_plain(data)
+    marked_up = _MARKUP.search(data[:_HEAD])
+    parsed = (_HTML if marked_up else _PLAIN).read(data)
     return with_items(parsed, form or form_in(parsed.text))
 
 
@@ -67,7 +72,7 @@ def cover_facts(data: bytes) -> dict[str, str | int]:
         end = data.find(b"</ix:", start, start + _LONGEST_FACT)
         if start > 0 and end >= 0:
             words = re.sub(rb"<[^>]*>", b" ", data[start:end]).decode("utf-8", "replace")
-            if value := " ".join(html.unescape(words).split()):
+            if value := " ".join(unescape(words).split()):
                 facts[field] = value
     year = str(facts.pop("fiscal_year", ""))
     return facts | ({"fiscal_year": int(year)} if re.fullmatch(r"\d{4}", year) else {})

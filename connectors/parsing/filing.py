@@ -51,6 +51,7 @@ _RUNS_ON = re.compile(
 _PAGE_NUMBER = re.compile(r"(?:\b\d{1,3}(?:-\d{1,3})?|n/?a|not applicable|\*)\W*$", re.IGNORECASE)
 _GOES_ON = re.compile(r"(?:[,&/]|\b(?:and|of|or|for|the|about|in|by|with|from))$", re.IGNORECASE)
 _COMMISSION = re.compile(r"securities\s+and\s+exchange\s+commission", re.IGNORECASE)
+_ACT = re.compile(r"section\s+13\s+or\s+15\s*\(d\)", re.IGNORECASE)
 _FORM = re.compile(r"\bform\s+(10-?[KQ]|8-?K)(?:T|405)?(?:/A)?\b", re.IGNORECASE)
 
 
@@ -67,11 +68,13 @@ class _Candidate:
 def form_in(text: str) -> str:
     r"""The form that a filing's cover page names ("10-K"), or "" where there is no such page.
 
-    >>> form_in("SECURITIES AND EXCHANGE COMMISSION\nWashington\nFORM 10-K\n")
+    Of what is written about filings little names both the commission and the section of the act.
+
+    >>> form_in("SECURITIES AND EXCHANGE COMMISSION\nFORM 10-K\nPURSUANT TO SECTION 13 OR 15(d)")
     '10-K'
     """
     cover = text[:_COVER]
-    if not _COMMISSION.search(cover):
+    if not (_COMMISSION.search(cover) and _ACT.search(cover)):
         return ""
     found = _FORM.search(cover)
     return found[1].upper() if found else ""

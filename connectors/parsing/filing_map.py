@@ -10,7 +10,10 @@ from connectors.parsing.filing import item_sections
 from rag.spans import Span
 from rag.types import Section
 
-__all__ = ["with_items"]
+__all__ = ["ITEMS_VERSION", "with_items"]
+
+ITEMS_VERSION = "items-1"
+"""Of what makes the sections of a filing; part of the version of each format that has them."""
 
 
 def with_items(parsed: Parsed, form: str) -> Parsed:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from connectors.parsing import delimited, docx, epub, html, markdown, pdf, pptx, text, xlsx
 from connectors.parsing.base import Parsed
+from connectors.parsing.filing import form_in
+from connectors.parsing.filing_map import ITEMS_VERSION, with_items
 from rag.errors import DocumentError
 
 __all__ = ["FORMATS", "Format", "parse"]
@@ -20,10 +22,37 @@ class Format:
     version: str
     parse: Callable[[bytes], Parsed]
 
+    def read(self, data: bytes) -> Parsed:
+        """Parse `data`, whatever it is.
+
+        Raises:
+            DocumentError: it is empty, damaged or not of this format.
+        """
+        if not data:
+            raise DocumentError("empty file")
+        try:
+            parsed = self.parse(data)
+        except DocumentError:
+            raise
+        except Exception as error:
+            # Parsers of hostile bytes raise whatever their depths raise (ValueError,
+            # AssertionError, RecursionError, ...); one such file must not end a run over thousands.
+            what = (str(error) or type(error).__name__).splitlines()[0]
+            raise DocumentError(f"cannot be read as {self.name}: {what}") from error
+        if not parsed.text.strip():
+            raise DocumentError("empty document: nothing but white space")
+        return parsed
+
+
+def _parse_page(data: bytes) -> Parsed:
+    """A web page; one with the cover page of a 10-K, 10-Q or 8-K has the form's items too."""
+    parsed = html.parse(data)
+    return with_items(parsed, form_in(parsed.text))
+
 
 _TEXT = Format("text", text.PARSER_VERSION, text.parse)
 _MARKDOWN = Format("Markdown", markdown.PARSER_VERSION, markdown.parse)
-_HTML = Format("HTML", html.PARSER_VERSION, html.parse)
+_HTML = Format("HTML", f"{html.PARSER_VERSION}:{ITEMS_VERSION}", _parse_page)
 _PDF = Format("PDF", pdf.PARSER_VERSION, pdf.parse)
 _DOCX = Format("Word", docx.PARSER_VERSION, docx.parse)
 _PPTX = Format("PowerPoint", pptx.PARSER_VERSION, pptx.parse)
@@ -57,18 +86,4 @@ def parse(data: bytes, suffix: str) -> Parsed:
     Raises:
         DocumentError: it is empty, damaged or not of that format.
     """
-    if not data:
-        raise DocumentError("empty file")
-    chosen = FORMATS[suffix]
-    try:
-        parsed = chosen.parse(data)
-    except DocumentError:
-        raise
-    except Exception as error:
-        # Parsers of hostile bytes raise whatever their depths raise (ValueError, AssertionError,
-        # RecursionError, ...); one such file must not end a run over thousands.
-        what = (str(error) or type(error).__name__).splitlines()[0]
-        raise DocumentError(f"cannot be read as {chosen.name}: {what}") from error
-    if not parsed.text.strip():
-        raise DocumentError("empty document: nothing but white space")
-    return parsed
+    return FORMATS[suffix].read(data)

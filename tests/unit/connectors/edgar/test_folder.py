@@ -55,11 +55,11 @@ def test_a_glob_says_which(filings: Path) -> None:
 
 
 def test_a_plain_text_is_known_by_its_cover_page(tmp_path: Path) -> None:
-    cover = "SECURITIES AND EXCHANGE COMMISSION\nFORM 10-K\n"
+    cover = "SECURITIES AND EXCHANGE COMMISSION\nFORM 10-K\nUNDER SECTION 13 OR 15(d)\n"
     (tmp_path / "a.txt").write_text(f"{cover}Item 1. Business\nBread.\fItem 2. Properties\nNone.")
     (tmp_path / "b.txt").write_text("Item 1. Business\nBread.")
     annual, other = map(FilingsFolder(str(tmp_path)).fetch, FilingsFolder(str(tmp_path)).list())
-    assert [section.title for section in annual.sections] == [
+    assert [section.title for section in annual.sections if section.level == 2] == [
         "Item 1. Business",
         "Item 2. Properties",
     ]

@@ -21,6 +21,7 @@ ANNUAL = [
     ("14", "Principal Accountant Fees"),
     ("15", "Exhibits, Financial Statement Schedules"), ("16", "Form 10-K Summary"),
 ]  # fmt: skip
+ACT = "PURSUANT TO SECTION 13 OR 15(d) OF THE SECURITIES EXCHANGE ACT OF 1934"
 BODY = "We sell bread in many towns and intend to sell more of it than the year before. " * 8
 
 
@@ -216,12 +217,13 @@ def test_other_forms_have_none(form: str) -> None:
 @pytest.mark.parametrize(
     ("cover", "form"),
     [
-        ("UNITED STATES\nSECURITIES AND EXCHANGE COMMISSION\nFORM 10-K", "10-K"),
-        ("Securities and\nExchange Commission\nForm 10-Q/A", "10-Q"),
-        ("SECURITIES AND EXCHANGE COMMISSION\nFORM 8-K", "8-K"),
-        ("SECURITIES AND EXCHANGE COMMISSION\nFORM 20-F", ""),
+        (f"UNITED STATES\nSECURITIES AND EXCHANGE COMMISSION\nFORM 10-K\n{ACT}", "10-K"),
+        (f"Securities and\nExchange Commission\nForm 10-Q/A\n{ACT.lower()}", "10-Q"),
+        (f"SECURITIES AND EXCHANGE COMMISSION\nFORM 8-K\n{ACT}", "8-K"),
+        (f"SECURITIES AND EXCHANGE COMMISSION\nFORM 20-F\n{ACT}", ""),
+        ("The Securities and Exchange Commission wants a Form 10-K", ""),
         ("A talk about Form 10-K", ""),
-        ("x" * 7_000 + "SECURITIES AND EXCHANGE COMMISSION FORM 10-K", ""),
+        ("x" * 7_000 + f"SECURITIES AND EXCHANGE COMMISSION FORM 10-K {ACT}", ""),
     ],
 )
 def test_the_cover_page_names_the_form(cover: str, form: str) -> None:

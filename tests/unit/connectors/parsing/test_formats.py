@@ -39,3 +39,21 @@ def test_versions_tell_formats_apart() -> None:
     assert len(names) == len(found)
     # CSV and TSV are read by one parser and change together.
     assert len({version for _, _, version in found}) == len(names) - 1
+
+
+COVER = "<p>SECURITIES AND EXCHANGE COMMISSION</p><p>FORM 10-K</p>{}"
+ITEMS = "<p>Item 1. Business</p><p>Bread.</p><p>Item 2. Properties</p><p>None.</p>"
+
+
+def test_a_page_that_is_a_filing_for_certain_has_its_items() -> None:
+    pursuant = "<p>PURSUANT TO SECTION 13 OR 15(d) OF THE SECURITIES EXCHANGE ACT</p>"
+    data = (COVER.format(pursuant) + ITEMS).encode()
+    parsed = formats.parse(data, ".htm")
+    assert [each.title for each in parsed.sections] == ["Item 1. Business", "Item 2. Properties"]
+    assert parsed.text == html.parse(data).text
+    for each in parsed.sections:
+        assert each.span.text_in(parsed.text).startswith(each.title)
+
+
+def test_a_page_about_filings_has_none() -> None:
+    assert formats.parse((COVER.format("") + ITEMS).encode(), ".htm").sections == ()
