@@ -109,6 +109,8 @@ def _paragraph(element: etree._Element, styles: Styles, notes: Notes) -> Iterato
 def _boxes(paragraph: etree._Element) -> list[etree._Element]:
     """The text boxes that are anchored in a paragraph, once each, without those inside them."""
     found, stack = list[etree._Element](), [paragraph]
+    if next(paragraph.iter("{*}txbxContent"), None) is None:
+        return found
     while stack:
         element = stack.pop()
         if local(element) == "txbxContent":

@@ -43,10 +43,10 @@ class Grid:
         Raises:
             DocumentError: the table is too long.
         """
-        filled = [(column, " ".join(text.split())) for column, text in cells]
-        columns = tuple(column for column, text in filled if text)
-        if columns:
-            row = "\t".join(text for _, text in filled if text)
+        filled = [(column, text) for column, raw in cells if (text := " ".join(raw.split()))]
+        if filled:
+            columns = tuple(column for column, _ in filled)
+            row = "\t".join(text for _, text in filled)
             self._rows.append((self._columns.setdefault(columns, columns), row))
             self._length = _grown(self._length, row)
             if len(self._rows) > _MOST_ROWS:

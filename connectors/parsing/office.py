@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -63,6 +64,11 @@ class Package:
         types = self._parts.get("[Content_Types].xml", b"").replace(b"\0", b"")
         if main.encode() not in types:
             raise mistaken(what, "a zip archive of something else")
+
+    @property
+    def parts(self) -> Mapping[str, bytes]:
+        """The XML of each part; b"" for what is not XML."""
+        return self._parts
 
     def relations(self, part: str) -> dict[str, tuple[str, str]]:
         """What `part` ("" is the whole package) refers to, by id: its kind and its name."""

@@ -125,12 +125,12 @@ def paragraph_text(paragraph: etree._Element, notes: Notes | None = None) -> str
             pieces.append(_CHARACTERS[name])
         elif name in _NOTES and notes is not None:
             pieces.append(notes.mark(element))
-        elif name not in _SKIPPED and not _is_hidden(element):
+        elif name not in _SKIPPED and not (name == "r" and _is_hidden(element)):
             stack.extend(reversed(element))
     lines = (" ".join(line.split()) for line in "".join(pieces).split("\n"))
     return "\n".join(filter(None, lines))
 
 
-def _is_hidden(element: etree._Element) -> bool:
-    hidden = child(child(element, "rPr"), "vanish")
+def _is_hidden(run: etree._Element) -> bool:
+    hidden = child(child(run, "rPr"), "vanish")
     return hidden is not None and attribute(hidden, "val") not in {"0", "false", "off"}

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from itertools import chain, pairwise
 from typing import Any
 
 from connectors.parsing.base import Parsed
@@ -22,6 +23,8 @@ PARSER_VERSION = "xlsx-1"
 
 _WHAT = "Excel workbook"
 _LIMITS = Limits(most_bytes=256 * 2**20, most_tags=20_000_000)
+_MOST_TAGS = 4_000_000  # from one row to the next: openpyxl keeps a row whole, 350 bytes a tag
+_ROW = re.compile(rb"<(?:\w+:)?row\b")
 _MOST_ROWS = 2**20  # Excel's own limit
 _MOST_CELLS = 10_000_000  # of a workbook, blank ones before others in their rows included
 _MOST_TEXT = 2**28  # characters
@@ -42,6 +45,7 @@ def parse(data: bytes) -> Parsed:
     from openpyxl import load_workbook  # slow to import, and not every corpus has sheets
 
     package = Package(data, _WHAT, "spreadsheetml", _LIMITS)
+    _check_rows(package)
     outline = Outline()
     with warnings.catch_warnings():
         # openpyxl warns of what it would lose in writing the file again.
@@ -52,6 +56,13 @@ def parse(data: bytes) -> Parsed:
             _write(visible, outline)
     title, meta = package.title_and_facts()
     return Parsed(outline.text, title=title, sections=outline.sections, meta=meta)
+
+
+def _check_rows(package: Package) -> None:
+    for part in package.parts.values():
+        starts = (row.start() for row in _ROW.finditer(part))
+        for start, end in pairwise(chain((0,), starts, (len(part),))):
+            _check("XML tags in a row", part.count(b"<", start, end), _MOST_TAGS)
 
 
 def _write(sheets: Iterator[Any], outline: Outline) -> None:

@@ -140,6 +140,15 @@ def test_blank_cells_are_counted(rezip: Rezip, monkeypatch: pytest.MonkeyPatch) 
         formats.parse(data, ".xlsx")
 
 
+def test_a_row_without_end_is_not_begun(rezip: Rezip, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = f"<row>{text('a')}</row>" * 200
+    plain = saved(book(["a"]))
+    monkeypatch.setattr(xlsx, "_MOST_TAGS", 1_000)
+    assert parse(rezip({SHEET: sheet(rows)}, plain)).text.count("\n") == 201
+    with pytest.raises(DocumentError, match=r"^Excel .* over 1,000 XML tags in a row; split it"):
+        formats.parse(rezip({SHEET: sheet(f"<row>{'<c/>' * 1_000}</row>")}, plain), ".xlsx")
+
+
 def test_one_string_in_a_million_cells_is_counted(
     rezip: Rezip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
