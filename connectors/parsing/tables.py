@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from bs4.element import Tag
 
 from connectors.parsing.dom import HEADINGS, holds, shown_text, visible
+from connectors.parsing.money import join_signs
 
 __all__ = ["table_lines"]
 
@@ -34,7 +35,7 @@ def table_lines(table: Tag) -> list[str]:
     """
     if holds(table, _LAYOUT):
         return []
-    rows = [[(cell.column, cell.text) for cell in row] for row in _rows(table)]
+    rows = join_signs([[(cell.column, cell.text) for cell in row] for row in _rows(table)])
     full = [row for row in rows if sum(bool(text) for _, text in row) > 1]
     if not full:
         return []
