@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -72,8 +72,8 @@ class WebConnector:
         self._site = Site(place, access, options.per_second)
         self._scope = Scope.below(self._site.start)
 
-    def list(self) -> Iterable[SourceRef]:
-        """Every page there is now: in the sitemaps' order, or breadth first.
+    def list(self) -> Iterator[SourceRef]:
+        """Every page there is now: in the sitemaps' order, or breadth first; asked for as it goes.
 
         Raises:
             UsageError: there is no such page, or it may not be read.
@@ -81,7 +81,7 @@ class WebConnector:
         """
         self._site.forget()
         try:
-            return self._listed()
+            yield from self._listed()
         except RequestFailed as error:
             refused = 400 <= error.status < 500 and not is_passing(error)
             kind = UsageError if refused else SourceError
@@ -118,20 +118,23 @@ class WebConnector:
             fingerprint=ref.fingerprint,
         )
 
-    def _listed(self) -> Iterable[SourceRef]:
+    def _listed(self) -> Iterator[SourceRef]:
         start, depth = self._site.start, self._options.depth
         named, sitemaps = (False, ()) if depth is not None else self._sitemaps()
         if sitemaps:
             self._scope = Scope.whole(start) if named else Scope.below(start)
-            if refs := [*self._listing().of_sitemaps(sitemaps)]:
-                return refs
+            refs = self._listing().of_sitemaps(sitemaps)
+            if (first := next(refs, None)) is not None:
+                yield first
+                yield from refs
+                return
             if named:
                 raise UsageError(
                     f"{start} lists no page of {self._scope.origin}",
                     hint="name a sitemap of the host that its pages are on",
                 )
         self._scope = Scope.below(start) if depth else Scope.only(start)
-        return [*self._listing().of_links(start, depth or 0)]
+        yield from self._listing().of_links(start, depth or 0)
 
     def _listing(self) -> Listing:
         return Listing(self._site, self._scope, self._options.most)

@@ -103,11 +103,13 @@ class Listing:
             seen.add(key)
             if found[1].index:
                 yield self._page(key if level else start, found[0])
-            for link in self._links(found[1]) if level < depth else ():
-                if link not in seen and asked + len(queue) < self._most:
-                    seen.add(link)
-                    queue.append((link, level + 1))
-                is_cut = is_cut or link not in seen
+            for link in map(self._scope.adopt, found[1].links if level < depth else ()):
+                if link in seen or not self._is_wanted(link):
+                    continue
+                if is_cut := asked + len(queue) >= self._most:
+                    break
+                seen.add(link)
+                queue.append((link, level + 1))
         if is_cut:
             yield self._gap(self._too_many())
 
@@ -139,9 +141,6 @@ class Listing:
         self._failures = self._failures + 1 if is_passing(error) else 0
         if self._failures >= _MOST_FAILURES:
             raise SourceError(f"the site does not answer any more: {error.message}")
-
-    def _links(self, wishes: Wishes) -> Iterator[str]:
-        return filter(self._is_wanted, map(self._scope.adopt, wishes.links))
 
     def _is_wanted(self, address: str) -> bool:
         return self._scope.covers(address) and self._site.manners.allows(address)

@@ -27,6 +27,8 @@ _TYPES = {
     "text/plain": ".txt",
     "text/markdown": ".md",
     "text/x-markdown": ".md",
+    "text/csv": ".csv",
+    "text/tab-separated-values": ".tsv",
     "application/pdf": ".pdf",
     "application/x-pdf": ".pdf",
     f"{_OFFICE}.wordprocessingml.document": ".docx",

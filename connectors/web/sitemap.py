@@ -17,6 +17,7 @@ from rag.errors import DocumentError, first_line
 __all__ = ["MOST_BYTES", "Entry", "Sitemap", "read_sitemap", "walk_sitemaps"]
 
 MOST_BYTES = 50 * 2**20  # as the protocol allows, unpacked
+_MOST_ENTRIES = 100_000  # of one; the protocol allows half as many
 _MOST_SITEMAPS = 1_000
 _DEEPEST = 3  # indexes within indexes; the protocol knows no such thing, sites do
 _GZIP = b"\x1f\x8b"
@@ -116,6 +117,7 @@ def _read_xml(data: bytes, where: str) -> Sitemap | None:
                     return None
             if event == "end" and node.getparent() is root:
                 _take(node, sitemap, where)
+                _check_length(sitemap, where)
                 node.clear()
                 # Not what follows: it is parsed ahead of its events.
                 while node.getprevious() is not None:
@@ -137,6 +139,11 @@ def _take(node: Any, sitemap: Sitemap, where: str) -> None:
         into.append(Entry(address, said.get("lastmod", "")[:40]))
 
 
+def _check_length(sitemap: Sitemap, where: str) -> None:
+    if len(sitemap.pages) + len(sitemap.sitemaps) > _MOST_ENTRIES:
+        raise DocumentError(f"{where}: more than {_MOST_ENTRIES:,} entries in one sitemap")
+
+
 def _local(node: Any) -> str:
     return str(node.tag).rpartition("}")[2]
 
@@ -147,4 +154,6 @@ def _read_lines(data: bytes, where: str) -> Sitemap | None:
     if not found or not all(line.lower().startswith(("http://", "https://")) for line in found):
         return None
     addresses = (resolve(where, line) for line in found)
-    return Sitemap([Entry(address, "") for address in addresses if address])
+    sitemap = Sitemap([Entry(address, "") for address in addresses if address])
+    _check_length(sitemap, where)
+    return sitemap

@@ -15,6 +15,7 @@ from connectors.web.urls import resolve
 __all__ = ["Wishes", "wishes_of"]
 
 _MOST_LINKS = 10_000  # of one page
+_MOST_BYTES = 32 * 2**20  # of one page; no reader ever came to the links behind them
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ def wishes_of(found: Response) -> Wishes:
     """
     words = _header_words(found.headers.get("x-robots-tag", ""))
     suffix = suffix_of(found)
-    tree = _tree(content_of(found, suffix)) if suffix in MARKUP else None
+    tree = _tree(content_of(found, suffix)[:_MOST_BYTES]) if suffix in MARKUP else None
     if tree is None:
         return Wishes(not words & {"noindex", "none"})
     for meta in tree.iter("meta"):

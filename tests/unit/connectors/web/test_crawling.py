@@ -63,7 +63,7 @@ def test_what_is_covered_is_what_was_listed(small: Any, connect: Connect) -> Non
     for other in (f"{small.url}/docsx", f"{small.url}/", "https://example.org/docs/a", "docs/a"):
         assert not connector.covers(other)
     alone = connect("/docs/a", depth=0)
-    alone.list()
+    list(alone.list())
     assert alone.covers(f"{small.url}/docs/a")
     assert not alone.covers(f"{small.url}/docs/a?page=2")
     assert not alone.covers(f"{small.url}/docs/b")
@@ -94,7 +94,7 @@ def test_robots_txt_is_kept_to(small: Any, connect: Connect) -> None:
     assert keys(connect("/docs/", depth=9), small) == ["/docs/", "/docs/b"]
     assert "/docs/a" not in small.asked
     with pytest.raises(UsageError, match=r"/docs/a: robots\.txt asks not to read it"):
-        connect("/docs/a").list()
+        list(connect("/docs/a").list())
     assert "/docs/a" not in small.asked
 
 
@@ -124,7 +124,7 @@ def test_a_robots_txt_that_cannot_be_had_stops_all(
 ) -> None:
     small.page("/robots.txt", "", status=status)
     with pytest.raises(SourceError, match=rf"robots\.txt: HTTP {status}"):
-        connect("/docs/", depth=0).list()
+        list(connect("/docs/", depth=0).list())
     assert set(small.asked) == {"/robots.txt"}
 
 
@@ -145,7 +145,7 @@ def test_wishes_of_pages_are_kept_to(site: Any, connect: Connect) -> None:
         site.page(path, linked())
     assert keys(connect("/", depth=2), site) == ["/", "/map", "/nofollow", "/1"]
     with pytest.raises(UsageError, match="asks not to be indexed"):
-        connect("/noindex").list()
+        list(connect("/noindex").list())
 
 
 def test_a_base_moves_the_links(site: Any, connect: Connect) -> None:
@@ -180,7 +180,7 @@ def test_a_page_named_by_the_user_keeps_its_name(site: Any, connect: Connect) ->
     assert document.meta["url"] == f"{site.url}/v2/manual"
     assert document.text.startswith("Version two.")
     with pytest.raises(UsageError, match=r"redirects to .*/v2/manual; name that"):
-        connect("/latest", depth=1).list()
+        list(connect("/latest", depth=1).list())
 
 
 def test_a_trap_of_links_without_end_is_left(site: Any, connect: Connect) -> None:
@@ -249,19 +249,19 @@ def test_the_first_page_must_be_there(site: Any, connect: Connect) -> None:
         site.page("/a", "", status=status)
         for options in ({}, {"depth": 1}):
             with pytest.raises(kind, match=f"/a: HTTP {status}"):
-                connect("/a", **options).list()
+                list(connect("/a", **options).list())
     site.page("/a", b"\x89PNG", "image/png")
     for options in ({}, {"depth": 1}):
         with pytest.raises(UsageError, match="image/png: not a format that is read"):
-            connect("/a", **options).list()
+            list(connect("/a", **options).list())
 
 
 def test_a_host_that_is_private_or_not_there_is_said(site: Any) -> None:
     with pytest.raises(UsageError, match=r"not a public address; .*allow_private"):
-        open_source(f"{site.url}/", access=Access()).list()
+        list(open_source(f"{site.url}/", access=Access()).list())
     access = Access(allow_private=("127.0.0.1",))
     with pytest.raises(SourceError, match="no connection"):
-        open_source("http://127.0.0.1:1/", access=access).list()
+        list(open_source("http://127.0.0.1:1/", access=access).list())
     assert site.asked == []
 
 
@@ -289,7 +289,7 @@ def test_a_login_is_sent_to_its_host_and_shown_nowhere(site: Any, connect: Conne
     shown = repr(refs) + repr([(d, d.meta) for d in map(connector.fetch, refs)])
     assert "hush" not in shown
     with pytest.raises(UsageError, match="HTTP 401") as caught:
-        connect("/", login="jane:hush%402@", depth=1).list()
+        list(connect("/", login="jane:hush%402@", depth=1).list())
     assert "hush" not in str(caught.value)
 
 
@@ -313,11 +313,11 @@ def test_requests_are_spaced_as_the_site_asks(
     site.page("/", linked("/a"))
     site.page("/a", linked())
     site.page("/robots.txt", "User-agent: *\nCrawl-delay: 7", "text/plain")
-    connect("/", depth=1).list()
+    list(connect("/", depth=1).list())
     assert [round(each) for each in slept if each > 1] == [7]
     slept.clear()
     site.page("/robots.txt", "User-agent: *\nCrawl-delay: 86400", "text/plain")
-    connect("/", depth=1).list()
+    list(connect("/", depth=1).list())
     assert [round(each) for each in slept if each > 1] == [30]
 
 
@@ -325,7 +325,7 @@ def test_five_requests_a_second_are_the_most(site: Any, monkeypatch: pytest.Monk
     slept: list[float] = []
     monkeypatch.setattr(time, "sleep", slept.append)
     site.page("/a", linked())
-    open_source(f"{site.url}/a", access=Access(allow_private=("127.0.0.1",))).list()
+    list(open_source(f"{site.url}/a", access=Access(allow_private=("127.0.0.1",))).list())
     assert 0.1 < max(slept) <= 0.2
 
 

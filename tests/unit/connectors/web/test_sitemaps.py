@@ -142,7 +142,7 @@ def test_pages_of_other_hosts_are_passed_over(site: Any, connect: Connect) -> No
     assert keys(connect("/sitemap.xml"), site) == ["/b"]
     site.sitemap("/sitemap.xml", ("http://example.org/a", "1"))
     with pytest.raises(UsageError, match="lists no page of http://127"):
-        connect("/sitemap.xml").list()
+        list(connect("/sitemap.xml").list())
 
 
 def test_pages_that_robots_txt_disallows_are_passed_over(site: Any, connect: Connect) -> None:
@@ -182,7 +182,7 @@ def test_a_site_that_goes_down_is_not_asked_ten_thousand_times(site: Any, connec
     for n in range(100):
         site.page(f"/{n}", "", status=503)
     with pytest.raises(SourceError, match=r"does not answer any more.*HTTP 503"):
-        connect("/sitemap.xml").list()
+        list(connect("/sitemap.xml").list())
     assert len(site.asked) == 2 + 5 * 4
 
 
@@ -215,7 +215,7 @@ def test_a_broken_sitemap_is_an_error_of_the_source(site: Any, connect: Connect)
     site.page("/sitemap.xml", site.sitemap_xml(("/a", "1"))[:-10], "application/xml")
     for path in ("/sitemap.xml", "/"):
         with pytest.raises(SourceError, match="broken sitemap"):
-            connect(path).list()
+            list(connect(path).list())
 
 
 def test_entities_are_not_expanded(site: Any, connect: Connect, tmp_path: Any) -> None:
@@ -233,7 +233,7 @@ def test_a_bomb_of_entities_is_a_broken_sitemap(site: Any, connect: Connect) -> 
     declared = f'<!DOCTYPE urlset [<!ENTITY e0 "x">{bomb}]>'
     site.page("/sitemap.xml", f"{declared}<urlset>{rows}</urlset>", "application/xml")
     with pytest.raises(SourceError, match="broken sitemap"):
-        connect("/sitemap.xml").list()
+        list(connect("/sitemap.xml").list())
 
 
 def test_more_pages_than_are_wanted_leave_a_gap(site: Any, connect: Connect) -> None:
@@ -259,11 +259,22 @@ def test_sitemaps_without_end_end(
     assert [ref.key.removeprefix(site.url) for ref in refs] == ["/0", "/1", "/2", ""]
 
 
+def test_a_sitemap_with_too_many_entries_is_not_held(
+    site: Any, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connectors.web.sitemap._MOST_ENTRIES", 3)
+    site.sitemap("/sitemap.xml", *[(f"/{n}", "1") for n in range(4)])
+    site.page("/map.txt", "\n".join(f"{site.url}/{n}" for n in range(4)), "text/plain")
+    for path in ("/sitemap.xml", "/map.txt"):
+        with pytest.raises(SourceError, match="more than 3 entries"):
+            list(connect(path).list())
+
+
 def test_a_sitemap_that_fails_now_is_an_error_of_the_source(site: Any, connect: Connect) -> None:
     site.page("/sitemap.xml", "", status=503)
     for path in ("/sitemap.xml", "/"):
         with pytest.raises(SourceError, match="HTTP 503"):
-            connect(path).list()
+            list(connect(path).list())
 
 
 def test_a_page_that_vanished_since_it_was_listed_is_its_own_error(
@@ -283,3 +294,11 @@ def test_noindex_is_kept_to_when_it_is_seen_at_fetching_only(site: Any, connect:
     (ref,) = connector.list()
     with pytest.raises(DocumentError, match="asks not to be indexed"):
         connector.fetch(ref)
+
+
+def test_who_asks_for_the_first_page_only_waits_for_no_other(site: Any, connect: Connect) -> None:
+    site.sitemap("/sitemap.xml", "/a", "/b")
+    site.page("/a", ARTICLE)
+    site.page("/b", ARTICLE)
+    assert next(iter(connect("/").list())).key == f"{site.url}/a"
+    assert site.asked == ["/robots.txt", "/sitemap.xml", "/a"]
