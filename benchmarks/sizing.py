@@ -1,9 +1,9 @@
 """What an index of a million, a hundred million or ten billion chunks needs.
 
-Reckoned from rates that are measured here first. Measured: tokens, terms and bytes of payload a chunk (real documents, default chunker), tokens
-embedded a second (bundled model, this machine's cores), chunks cut a second. Reckoned: all else, by
-the formulas that the report states. GPU-hours are arithmetic from the model's size and a throughput
-that is assumed, not measured, and marked so.
+Reckoned from rates that are measured here first. Measured: tokens, terms and bytes of payload a
+chunk (real documents, default chunker), tokens embedded a second (bundled model, this machine's
+cores), chunks cut a second. Reckoned: all else, by the formulas that the report states. GPU-hours
+are arithmetic from the model's size and a throughput that is assumed, not measured, and marked so.
 """
 
 from __future__ import annotations

@@ -344,6 +344,12 @@ def _point(record: Any) -> Point:
     )
 
 
+def _limit(name: str, condition: Condition) -> q.RangeFloat | q.RangeDateTime:
+    if condition.instant:
+        return q.RangeDateTime(**{name: condition.instant.isoformat()})
+    return q.RangeFloat(**{name: condition.numbers[0]})
+
+
 def _filter(conditions: Sequence[Condition]) -> q.Filter:
     must: list[Any] = [_equals("state", schema.LIVE)]
     must_not: list[Any] = []
@@ -352,8 +358,7 @@ def _filter(conditions: Sequence[Condition]) -> q.Filter:
         should: list[Any] = []
         for path in condition.paths:
             if name := bounds.get(condition.operator):
-                limit = q.RangeFloat(**{name: condition.numbers[0]})
-                should.append(q.FieldCondition(path, range=limit))
+                should.append(q.FieldCondition(path, range=_limit(name, condition)))
                 continue
             should += [_equals(path, value) for value in condition.alternatives]
             should += [

@@ -1,10 +1,11 @@
-"""Conditions on what a chunk is said to be: `year>=2021`, `company=Acme|Apex`."""
+"""Conditions on what a chunk is said to be: `year>=2021`, `filed<2024-03-01`, `firm=Acme|Apex`."""
 
 from __future__ import annotations
 
 import math
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal, cast
 
 from rag.errors import UsageError
@@ -14,6 +15,7 @@ __all__ = ["Condition", "Operator", "parse_condition"]
 Operator = Literal["=", "!=", "<", "<=", ">", ">="]
 
 _CONDITION = re.compile(r"\s*([\w.-]+)\s*(!=|<=|>=|=|<|>)\s*(\S.*?)\s*", re.DOTALL)
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _WHOLE = re.compile(r"[+-]?[0-9]{1,30}")
 _OWN_FIELDS = {"doc": "name", "source": "source", "doc_id": "doc_id"}
 
@@ -55,6 +57,11 @@ class Condition:
         return [*self.values, *fitting, *truths]
 
     @property
+    def instant(self) -> datetime | None:
+        """The moment that an order comparison is with, where its value is a date."""
+        return _instant(self.values[0])
+
+    @property
     def numbers(self) -> list[float]:
         """The values that are numbers."""
         return [number for value in self.values if (number := _number(value)) is not None]
@@ -64,7 +71,8 @@ def parse_condition(text: str) -> Condition:
     """Read a condition as the command line has it.
 
     Raises:
-        UsageError: it does not read `field operator value`, or orders something not a number.
+        UsageError: it does not read `field operator value`, or orders what is neither a number nor
+            a date.
 
     >>> parse_condition("year>=2021")
     Condition(field='year', operator='>=', values=('2021',))
@@ -76,9 +84,27 @@ def parse_condition(text: str) -> Condition:
         )
     field, operator, raw = found.groups()
     values = tuple(part.strip() for part in raw.split("|"))
-    if operator in ("<", "<=", ">", ">=") and (len(values) != 1 or _number(values[0]) is None):
-        raise UsageError(f"the filter {text!r} orders something that is not one number")
+    if operator in ("<", "<=", ">", ">=") and not (len(values) == 1 and _has_order(values[0])):
+        raise UsageError(
+            f"the filter {text!r} orders something that is not one number or date",
+            hint="write a date as 2024-03-01",
+        )
     return Condition(field, cast("Operator", operator), values)
+
+
+def _has_order(text: str) -> bool:
+    return _number(text) is not None or _instant(text) is not None
+
+
+def _instant(text: str) -> datetime | None:
+    """A date, or a date and time, as a moment; UTC where it names no zone."""
+    if not _DATE.match(text):
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _number(text: str) -> float | None:

@@ -352,6 +352,12 @@ def _point(record: m.Record) -> Point:
     )
 
 
+def _limit(name: str, condition: Condition) -> m.Range | m.DatetimeRange:
+    if condition.instant:
+        return m.DatetimeRange(**{name: condition.instant})
+    return m.Range(**{name: condition.numbers[0]})
+
+
 def _filter(conditions: Sequence[Condition]) -> m.Filter:
     must: list[m.Condition] = [_equals("state", schema.LIVE)]
     must_not: list[m.Condition] = []
@@ -360,8 +366,7 @@ def _filter(conditions: Sequence[Condition]) -> m.Filter:
         should: list[Any] = []
         for path in condition.paths:
             if name := bounds.get(condition.operator):
-                limit = m.Range(**{name: condition.numbers[0]})
-                should.append(m.FieldCondition(key=path, range=limit))
+                should.append(m.FieldCondition(key=path, range=_limit(name, condition)))
                 continue
             should += [_equals(path, value) for value in condition.alternatives]
             should += [

@@ -717,6 +717,12 @@ def library(backend: Backend) -> Store:
         (("change<0",), {"older.txt"}),
         (("n>=1", "audited=true"), {"yes.txt"}),
         (("year>1e300",), set()),
+        # and dates
+        (("year>=2021-05-01",), {"day.txt"}),
+        (("year>2021-05-01",), set()),
+        (("year<2022-01-01",), {"day.txt"}),
+        (("year<=2021-05-01T00:00:00+00:00",), {"day.txt"}),
+        (("year<2021-05-01T01:00:00+02:00",), set()),
         # a chunk's own fields
         (("doc=tag.txt",), {"tag.txt"}),
         (("doc=tag.txt|bare.txt",), {"tag.txt", "bare.txt"}),
