@@ -32,4 +32,5 @@ def open_edgar(place: str, options: Mapping[str, str], access: Access) -> Connec
             "edgar: names no company",
             hint="write edgar:AAPL, edgar:320193 (a CIK) or edgar:./filings (a folder)",
         )
-    return EdgarConnector(EdgarApi(access), companies, read_options(EdgarOptions, options, "edgar"))
+    wanted = read_options(EdgarOptions, options, "edgar")
+    return EdgarConnector(EdgarApi(access), companies, wanted)

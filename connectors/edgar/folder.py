@@ -12,6 +12,7 @@ from connectors.base import SourceRef
 from connectors.edgar.reading import VERSION, cover_facts, read_filing
 from connectors.edgar.submission import is_submission, read_submission
 from connectors.files import FilesConnector
+from connectors.parsing.filing import form_in
 from connectors.parsing.filing_forms import form_of
 from rag.types import Document
 
@@ -75,6 +76,8 @@ class FilingsFolder:
         data = self._files.read(ref)
         meta = _facts(ref.key, data)
         parsed = read_filing(data, str(meta.get("form", "")))
+        if "form" not in meta and (form := form_in(parsed.text)):
+            meta["form"] = form
         words = (meta.get(name, "") for name in ("company", "form", "period"))
         title = " ".join(filter(None, map(str, words))) if "company" in meta else parsed.title
         return Document(

@@ -64,6 +64,7 @@ def test_a_plain_text_is_known_by_its_cover_page(tmp_path: Path) -> None:
         "Item 2. Properties",
     ]
     assert len(annual.pages) == 2
+    assert (annual.meta, other.meta) == ({"form": "10-K"}, {})
     assert other.sections == ()
 
 

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from connectors.base import Access
@@ -49,6 +47,8 @@ def test_what_is_written_wrong(source: str, said: str) -> None:
         open_source(source, access=ACCESS)
 
 
-def test_companies_need_a_contact(tmp_path: Path) -> None:
+def test_companies_need_a_contact() -> None:
     with pytest.raises(UsageError, match=r"sources\.contact"):
         open_source("edgar:AAPL")
+    with pytest.raises(UsageError, match="unknown option"):
+        open_source("edgar:AAPL#form=10-K")
