@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import time
 import weakref
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import version
 from typing import Any, Self
@@ -19,64 +16,26 @@ import tenacity
 
 from connectors.base import Access
 from connectors.net.address import parse_address, without_user
+from connectors.net.answer import (
+    Bounds,
+    RequestFailed,
+    Response,
+    TryAgain,
+    check_status,
+    take,
+)
 from connectors.net.guard import GuardedBackend
 from connectors.net.patience import Patience
 from connectors.net.throttle import Throttle
-from connectors.net.unpack import TooLarge, bounded, unpack
-from rag.errors import DocumentError, UsageError, first_line
+from rag.errors import UsageError, first_line
 
 __all__ = ["Client", "RequestFailed", "Response"]
 
 _ATTEMPTS = 4
-_LONGEST_WAIT = 60.0  # seconds; a server that asks for more is tried again next run
-_PASSING = frozenset({408, 429, 500, 502, 503, 504})
 _REDIRECTS = 5
 _CONNECTIONS = 32
 _KEPT_OPEN = 15.0  # seconds, idle
-_PACKINGS = frozenset({"gzip", "x-gzip"})
-_UNASKED = frozenset({"br", "compress", "deflate", "x-compress", "zstd"})
 _CHECK = "check the address"
-_OVERHEAD = 1 << 16  # that gzip may add to what it cannot pack
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """What a server answered: `url` is where it was found in the end, `headers` lower-case."""
-
-    status: int
-    url: str
-    headers: Mapping[str, str] = field(repr=False)
-    content: bytes = field(repr=False)
-
-
-class RequestFailed(DocumentError):
-    """An answer that is an error or cannot be taken, of this status; or none, and it is 0."""
-
-    status: int = 0
-
-    @classmethod
-    def of(cls, message: str, *, status: int = 0, hint: str = "") -> Self:
-        """The error for an answer of this status."""
-        made = cls(message, hint=hint)
-        made.status = status
-        return made
-
-
-class _TryAgain(Exception):
-    """A failure that may pass; `wait` is what the server asked for, in seconds."""
-
-    def __init__(self, failure: RequestFailed, wait: float = 0.0) -> None:
-        super().__init__(failure.message)
-        self.failure = failure
-        self.wait = wait
-
-
-@dataclass(frozen=True, slots=True)
-class _Bounds:
-    """What is taken of an answer: so many bytes, and none where `accept` raises."""
-
-    most: int
-    accept: Callable[[Mapping[str, str]], None] = lambda headers: None
 
 
 class Client:
@@ -148,12 +107,12 @@ class Client:
             RequestFailed: no answer, an error, or one too large or too slow.
             DocumentError: the address is not public, or is no web address.
         """
-        bounds = _Bounds(self._most(most_bytes), accept)
+        bounds = Bounds(self._most(most_bytes), accept)
         return self._request("GET", url, bounds, params=params, headers=headers)
 
     def post(self, url: str, *, data: Mapping[str, Any], most_bytes: int | None = None) -> Response:
         """Send a form: what is asked for is too long for an address. Errors as of `get`."""
-        return self._request("POST", url, _Bounds(self._most(most_bytes)), data=data)
+        return self._request("POST", url, Bounds(self._most(most_bytes)), data=data)
 
     def __enter__(self) -> Self:
         return self
@@ -164,7 +123,7 @@ class Client:
     def _most(self, most_bytes: int | None) -> int:
         return self._access.most_bytes if most_bytes is None else most_bytes
 
-    def _request(self, method: str, url: str, bounds: _Bounds, **how: Any) -> Response:
+    def _request(self, method: str, url: str, bounds: Bounds, **how: Any) -> Response:
         address = _address(url)
         auth = httpx.BasicAuth(address.username, address.password) if address.userinfo else None
         self._check(str(without_user(address)))
@@ -178,25 +137,25 @@ class Client:
             stop=tenacity.stop_after_attempt(_ATTEMPTS)
             | tenacity.stop_before_delay(self._access.deadline),
             wait=_wait,
-            retry=tenacity.retry_if_exception_type(_TryAgain),
+            retry=tenacity.retry_if_exception_type(TryAgain),
             sleep=self._rest,
             reraise=True,
         )
         try:
             return attempts(self._once, request, auth, bounds)
-        except _TryAgain as error:
+        except TryAgain as error:
             raise error.failure from None
 
     def _once(
-        self, request: httpx.Request, auth: httpx.BasicAuth | None, bounds: _Bounds
+        self, request: httpx.Request, auth: httpx.BasicAuth | None, bounds: Bounds
     ) -> Response:
         shown = _shown(request.url)
         try:
             with self._answer(request, auth) as answer:
-                _check_status(answer, shown)
-                return _taken(answer, shown, bounds)
+                check_status(answer, shown)
+                return take(answer, shown, bounds)
         except httpx.HTTPError as error:
-            raise _TryAgain(RequestFailed.of(f"{shown}: {_said(error)}")) from None
+            raise TryAgain(RequestFailed.of(f"{shown}: {_said(error)}")) from None
 
     @contextmanager
     def _answer(
@@ -251,59 +210,10 @@ def _shown(address: httpx.URL) -> str:
     return str(without_user(address).copy_with(query=None, fragment=None))
 
 
-def _check_status(answer: httpx.Response, shown: str) -> None:
-    status = answer.status_code
-    if answer.is_success or status == httpx.codes.NOT_MODIFIED:
-        return
-    failure = RequestFailed.of(
-        f"{shown}: HTTP {status} {answer.reason_phrase}".rstrip(), status=status
-    )
-    if status not in _PASSING:
-        raise failure
-    asked = _retry_after(answer.headers.get("retry-after", ""))
-    if asked > _LONGEST_WAIT:
-        failure.hint = f"the server asks to wait {asked:,.0f} s: run this again later"
-        raise failure
-    raise _TryAgain(failure, asked)
-
-
-def _taken(answer: httpx.Response, shown: str, bounds: _Bounds) -> Response:
-    headers, status = dict(answer.headers), answer.status_code
-    bounds.accept(headers)
-    try:
-        content = b"".join(bounded(_pieces(answer, bounds.most), bounds.most))
-    except TooLarge as error:
-        raise RequestFailed.of(f"{shown}: {error}", status=status) from None
-    except zlib.error as error:
-        what = f"broken compression: {first_line(error)}"
-        raise RequestFailed.of(f"{shown}: {what}", status=status) from None
-    return Response(status, str(without_user(answer.url)), headers, content)
-
-
-def _pieces(answer: httpx.Response, most: int) -> Iterator[bytes]:
-    """The answer's content, unpacked here and not by httpx, which unpacks 64 KiB to 64 MiB."""
-    packing = answer.headers.get("content-encoding", "").strip().lower()
-    if packing in _PACKINGS:
-        return unpack(bounded(answer.iter_raw(), most + _OVERHEAD))
-    if "," in packing or packing in _UNASKED:
-        raise zlib.error(f"{packing[:40]!r} was not asked for")
-    return answer.iter_raw()
-
-
 def _wait(state: tenacity.RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
-    asked = error.wait if isinstance(error, _TryAgain) else 0.0
+    asked = error.wait if isinstance(error, TryAgain) else 0.0
     return max(asked, tenacity.wait_random_exponential(multiplier=0.5, max=8.0)(state))
-
-
-def _retry_after(written: str) -> float:
-    """Seconds that a Retry-After header asks for; 0 where it cannot be read."""
-    if written.strip().isdecimal():
-        return float(written)
-    try:
-        return max(parsedate_to_datetime(written).timestamp() - time.time(), 0.0)
-    except (ValueError, TypeError, OverflowError):
-        return 0.0
 
 
 def _said(error: httpx.HTTPError) -> str:
