@@ -32,6 +32,11 @@ class TextWriter:
         """All that was written."""
         return "".join(self._pieces)
 
+    @property
+    def end(self) -> int:
+        """Where what was written ends; white space that is owed comes after it."""
+        return self._length
+
     def gap(self, newlines: int) -> None:
         """Put at least so many newlines before the next text."""
         self._newlines = max(self._newlines, newlines)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from connectors.parsing.html import parse
 from rag.errors import DocumentError
+from rag.types import Section
 
 PAGE = """<!DOCTYPE html><html><head><title> The
  page </title><style>p {color: red}</style><script>var x = "<p>no</p>";</script></head><body>
@@ -39,15 +40,76 @@ def test_a_page_reads_as_a_reader_sees_it() -> None:
     )
 
 
-def test_headings_become_nested_sections() -> None:
+def test_headings_tables_and_lists_become_nested_sections() -> None:
     parsed = parse(PAGE.encode())
-    sections = [(s.level, s.title, s.span.text_in(parsed.text)) for s in parsed.sections]
-    assert [section[:2] for section in sections] == [
-        (1, "Main title"), (2, "Points"), (2, "Figures"), (1, "End")
-    ]  # fmt: skip
-    assert sections[0][2].endswith("    c\n\n")
-    assert sections[1][2].endswith("- deep\n\n")
-    assert sections[3][2] == "End\n\nBye"
+    sections = [(s.level, s.kind, s.title, s.span.text_in(parsed.text)) for s in parsed.sections]
+    assert [section[:3] for section in sections] == [
+        (1, "section", "Main title"),
+        (2, "section", "Points"),
+        (3, "list", ""),
+        (2, "section", "Figures"),
+        (3, "table", ""),
+        (1, "section", "End"),
+    ]
+    assert sections[0][3].endswith("    c\n\n")
+    assert sections[1][3].endswith("- deep\n\n")
+    assert sections[2][3] == "- one\n\n- two\n\n- three\n\n- deep"
+    assert sections[4][3] == "Item | 2023\nSales | 5"
+    assert sections[5][3] == "End\n\nBye"
+
+
+def blocks_of(markup: str) -> list[tuple[str, str, int, str]]:
+    parsed = parse(markup.encode())
+    return [
+        (s.kind, s.title, s.level, s.span.text_in(parsed.text))
+        for s in parsed.sections
+        if s.kind != "section"
+    ]
+
+
+def test_a_table_is_titled_with_its_caption_which_is_its_first_line() -> None:
+    row = "<tr><td>a</td><td>b</td></tr>"
+    assert blocks_of(f"words<table><caption>Sales, <b>2023</b></caption>{row}</table>words") == [
+        ("table", "Sales, 2023", 1, "Sales, 2023\na | b")
+    ]
+    hidden = "<caption style='display:none'>Sales</caption>"
+    assert blocks_of(f"<table>{hidden}{row}</table>") == [("table", "", 1, "a | b")]
+
+
+def test_items_are_numbered_as_a_browser_numbers_them() -> None:
+    markup = (
+        "<ol><li>one<ol start=7><li>seven</ol><li hidden>none<li>two<ul><li>dash</ul>"
+        "<li value=9>nine<li>ten</ol>"
+        "<ol type=a><li>letter</ol><ol reversed><li>last</ol><ol start=x><li>one</ol><li>loose"
+    )
+    assert text_of(markup).split() == (
+        "1. one 7. seven 2. two - dash 9. nine 10. ten - letter - last 1. one - loose".split()
+    )
+
+
+def test_a_list_in_a_list_is_part_of_it_and_a_table_in_it_lies_deeper() -> None:
+    table = "<table><tr><td>a</td><td>b</td></tr></table>"
+    assert blocks_of(f"<h2>H</h2>x<ul><li>one<ul><li>deep</ul><li>{table}</ul>y<dl><dt>t</dl>") == [
+        ("list", "", 3, "- one\n\n- deep\n\n- a | b"),
+        ("table", "", 4, "a | b"),
+        ("list", "", 3, "t"),
+    ]
+
+
+def test_a_list_that_holds_headings_lays_out_a_page() -> None:
+    parsed = parse(b"<ul><li><h3>One</h3>words<li><h3>Two</h3>words</ul>tail")
+    assert [(s.kind, s.title) for s in parsed.sections] == [("section", "One"), ("section", "Two")]
+
+
+@pytest.mark.parametrize("markup", ["a<ul></ul>b", "a<ul><li></ul>b", "a<ol><li hidden>x</ol>b"])
+def test_a_list_without_text_is_none(markup: str) -> None:
+    parsed = parse(markup.encode())
+    assert (parsed.text, parsed.sections) == ("a\n\nb", ())
+
+
+def test_too_many_tags_are_refused() -> None:
+    with pytest.raises(DocumentError, match=r"^page too large: over 3,000,000 tags"):
+        parse(b"<" * 3_000_001)
 
 
 def test_repeated_headings_have_offsets_of_their_own() -> None:
@@ -129,18 +191,21 @@ def test_binary_data_is_not_html() -> None:
 
 
 blocks = st.sampled_from(
-    "h1 h2 h3 h6 p div ul li table tr td th pre span b br nav script section".split()
+    "h1 h2 h3 h6 p div ul ol dl li table caption tr td th pre span b br nav script section".split()
 )
 leaves = st.sampled_from(["Risk", " ", "two words", "\xa0", "&amp;", "<", "\n", "é😀", "a | b"])
 
 
 @given(st.lists(st.one_of(leaves, blocks.map("<{}>".format), blocks.map("</{}>".format))))
-def test_a_section_starts_with_its_title_in_any_soup(pieces: list[str]) -> None:
+def test_sections_start_with_their_titles_and_nest_in_any_soup(pieces: list[str]) -> None:
     parsed = parse(("<body>" + "".join(pieces)).encode())
-    previous = -1
+    around: list[Section] = []
     for section in parsed.sections:
-        assert previous < section.span.start < section.span.end <= len(parsed.text)
-        assert section.span.text_in(parsed.text).startswith(section.title)
-        assert section.title
-        previous = section.span.start
+        held = section.span.text_in(parsed.text)
+        assert held.startswith(section.title) if section.kind == "section" else held.strip()
+        assert bool(section.title) or section.kind != "section"
+        around = [outer for outer in around if section.span.start < outer.span.end]
+        assert all(outer.span.covers(section.span) for outer in around)
+        assert all(outer.level < section.level for outer in around)
+        around.append(section)
     assert parsed.text == parsed.text.strip("\n")
