@@ -12,6 +12,7 @@ import logging
 import math
 import os
 import pickle
+import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -35,7 +36,14 @@ from pipelines.sources import connect
 from pipelines.sync import Task, guard_prune
 from pipelines.twins import Twins
 from rag.embedding.registry import load_embedder
-from rag.errors import DocumentError, ExtraMissing, RagError, StoreLocked
+from rag.errors import (
+    DocumentError,
+    ExtraMissing,
+    RagError,
+    StoreLocked,
+    UsageError,
+    first_line,
+)
 from rag.index import EmbeddedChunks, Encoder, Index, open_index
 from rag.settings import Settings
 from rag.store import open_store
@@ -43,7 +51,8 @@ from rag.types import Chunk, Document
 
 __all__ = ["ingest_distributed"]
 
-_PATIENCE = 60.0  # seconds
+_PATIENCE = 60.0  # seconds that a worker may take to let go of the index
+_KNOCK = 5.0  # seconds that a cluster may take to answer at all
 
 _Batch = dict[str, Any]
 """What Ray Data hands on: one column of pickled items."""
@@ -184,6 +193,7 @@ def _cluster(settings: Settings) -> Iterator[Any]:
         raise ExtraMissing("ray", "ray") from None
     logging.getLogger("ray").setLevel(logging.ERROR)
     logging.getLogger("ray.data").setLevel(logging.ERROR)
+    _require_cluster(settings.ray.address)
     ours = not ray.is_initialized()
     if ours:
         ray.init(
@@ -200,6 +210,20 @@ def _cluster(settings: Settings) -> Iterator[Any]:
     finally:
         if ours:
             ray.shutdown()
+
+
+def _require_cluster(address: str) -> None:
+    """Whether anybody answers there; Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():  # "auto", or a cluster on this machine
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=_KNOCK).close()
+    except OSError as error:
+        raise UsageError(
+            f"no Ray cluster at {address}: {first_line(error)}",
+            hint="check ray.address, or leave it out for a cluster on this machine",
+        ) from None
 
 
 def _flow(

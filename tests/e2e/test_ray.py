@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -98,15 +100,18 @@ def test_two_workers_write_what_one_process_would(
     check_the_same(points(tmp_path / "ray"), points(tmp_path / "local"))
 
 
-def test_what_goes_wrong_is_one_line_and_nothing_else(tmp_path: Path) -> None:
+def test_a_cluster_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("A text of its own.")
-    command = [
-        Path(sys.executable).with_name("rag"),
-        *("ingest", "a.txt", "--engine", "ray", "--where", "ray", "--json"),
-        *("--set", "embedding.model=./nowhere"),
-    ]
-    done = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 6
-    assert json.loads(done.stdout)["error"]["code"] == "model"
+    with closing(socket.socket()) as closed:  # bound, and never listening
+        closed.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{closed.getsockname()[1]}"
+        command = [
+            Path(sys.executable).with_name("rag"),
+            *("ingest", "a.txt", "--engine", "ray", "--where", "ray", "--json"),
+            *("--set", f"ray.address={address}"),
+        ]
+        done = subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+        )
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["error"]["message"].startswith(f"no Ray cluster at {address}")
