@@ -1,4 +1,4 @@
-"""Markdown: the text as it stands; its headings become sections."""
+"""Markdown: the text as it stands; its headings, tables and lists become sections."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from itertools import pairwise
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from connectors.parsing.base import Heading, Parsed, nest
+from connectors.parsing.base import Block, Heading, Parsed, nest
 from connectors.parsing.text import decode
+from rag.spans import Span
 
-__all__ = ["PARSER_VERSION", "parse"]
+__all__ = ["PARSER_VERSION", "outline", "parse"]
 
-PARSER_VERSION = "markdown-1"
+PARSER_VERSION = "markdown-2"
 
 # What markdown-it takes for a line end; `str.splitlines` knows others and would miscount.
 _LINE_END = re.compile(r"\r\n?|\n")
@@ -24,12 +25,13 @@ _FRONT_MATTER = re.compile(
 )
 _TITLE = re.compile(r"(?:^|[\r\n])title[ \t]*:[ \t]*([^\r\n]*)")
 
-_BLOCKS = MarkdownIt("commonmark").disable("inline")
+_BLOCKS = MarkdownIt("commonmark").enable("table").disable("inline")
 _INLINE = MarkdownIt("commonmark")
+_LONGEST_HEADING = 1_000  # characters of markup; what follows is no title
 
 
 def parse(data: bytes) -> Parsed:
-    """The text as it stands, sections from ATX and setext headings.
+    """The text as it stands, sections from ATX and setext headings, lists, and GitHub's tables.
 
     The title is the front matter's `title:` if there is one, else the first level-1 heading.
 
@@ -39,21 +41,32 @@ def parse(data: bytes) -> Parsed:
     text = decode(data)
     front = _FRONT_MATTER.match(text)
     # Front matter ends in `---`, which Markdown takes for the underline of a heading.
-    headings = _headings(text, front.end() if front else 0)
+    headings, blocks = outline(text, front.end() if front else 0)
     title = _front_title(front["body"]) if front else ""
     if not title:
         title = next((heading.title for heading in headings if heading.level == 1), "")
-    return Parsed(text, title=title, sections=nest(headings, len(text)))
+    return Parsed(text, title=title, sections=nest(headings, len(text), blocks))
 
 
-def _headings(text: str, body: int) -> list[Heading]:
-    lines = [body, *(found.end() for found in _LINE_END.finditer(text, body))]
-    return [
-        Heading(lines[opened.map[0]], int(opened.tag[1:]), _plain(inline.content))
-        for opened, inline in pairwise(_BLOCKS.parse(text[body:]))
-        # A heading in a quotation or a list item titles that, not the document.
-        if opened.type == "heading_open" and opened.level == 0 and opened.map
-    ]
+def outline(text: str, start: int = 0) -> tuple[list[Heading], list[Block]]:
+    """The headings of a text from `start` on, its tables, and its lists that are in no other.
+
+    A heading in a quotation or a list item titles that, not the document, and is left out.
+    """
+    lines = [start, *(found.end() for found in _LINE_END.finditer(text, start)), len(text)]
+    headings, blocks, lists = list[Heading](), list[Block](), 0
+    tokens = _BLOCKS.parse(text[start:])
+    for opened, inner in pairwise(tokens):
+        if opened.type == "heading_open" and opened.level == 0 and opened.map:
+            title = _plain(inner.content[:_LONGEST_HEADING])
+            headings.append(Heading(lines[opened.map[0]], int(opened.tag[1:]), title))
+        is_list = opened.type in {"bullet_list_open", "ordered_list_open"}
+        if opened.map and (opened.type == "table_open" or (is_list and not lists)):
+            span = Span(lines[opened.map[0]], lines[opened.map[1]]).trim_in(text)
+            blocks.append(Block(span.start, span.end, "", "list" if is_list else "table"))
+        if opened.tag in {"ul", "ol"}:
+            lists += opened.nesting
+    return headings, blocks
 
 
 def _plain(markdown: str) -> str:
