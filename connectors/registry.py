@@ -29,6 +29,7 @@ _SCHEMES: Mapping[str, str] = {
     "edgar": "connectors.edgar:open_edgar",
     "http": "connectors.web:open_http",
     "https": "connectors.web:open_https",
+    "llama_index": "connectors.llama_index:open_llama_index",
     "news": "connectors.news:open_news",
     "pubmed": "connectors.pubmed:open_pubmed",
     "s3": "connectors.s3:open_s3",

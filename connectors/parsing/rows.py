@@ -10,7 +10,7 @@ from typing import Any, Never
 
 from rag.errors import DocumentError
 
-__all__ = ["MAX_LINE", "PARSER_VERSION", "facts", "parse_row", "row_id", "row_text"]
+__all__ = ["MAX_LINE", "PARSER_VERSION", "facts", "parse_row", "row_id", "row_text", "whole"]
 
 PARSER_VERSION = "rows-1"
 
@@ -51,7 +51,7 @@ def row_id(row: dict[str, Any], field: str) -> str:
     value = row.get(field)
     if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
         raise DocumentError(f"no id: {field!r} must be a string or an integer")
-    return _whole(str(value))
+    return whole(str(value))
 
 
 def row_text(row: dict[str, Any], field: str) -> str:
@@ -65,7 +65,7 @@ def row_text(row: dict[str, Any], field: str) -> str:
         raise DocumentError(f"no text: {field!r} must be a string")
     if not value.strip():
         raise DocumentError(f"empty text: {field!r} is blank")
-    return _whole(value)
+    return whole(value)
 
 
 def facts(row: dict[str, Any]) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def facts(row: dict[str, Any]) -> dict[str, Any]:
 
     Every chunk carries them, so a field as long as a text is no fact.
     """
-    return {_whole(name): _mend(value) for name, value in row.items() if _is_fact(value)}
+    return {whole(name): _mend(value) for name, value in row.items() if _is_fact(value)}
 
 
 def _is_fact(value: Any) -> bool:
@@ -88,11 +88,11 @@ def _is_fact(value: Any) -> bool:
 
 def _mend(value: Any) -> Any:
     if isinstance(value, list):
-        return [_whole(item) for item in value]
-    return _whole(value) if isinstance(value, str) else value
+        return [whole(item) for item in value]
+    return whole(value) if isinstance(value, str) else value
 
 
-def _whole(text: str) -> str:
+def whole(text: str) -> str:
     r"""Without halves of surrogate pairs ("\ud83d"): no UTF-8 holds them. Offsets stay."""
     return _SURROGATE.sub("\ufffd", text)
 

@@ -13,6 +13,7 @@ import pytest
 from connectors.base import Access
 from connectors.files import FilesConnector
 from connectors.registry import open_source, schemes
+from connectors.s3 import S3Connector
 from rag.errors import DocumentError, UsageError
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "connector.py"
@@ -99,7 +100,7 @@ def test_what_is_built_in_cannot_be_replaced(install: Install, tmp_path: Path) -
     install("evil", WIKI, *(f"{name} = evil:open_wiki" for name in [*before, "FILE", "S3"]))
     assert schemes() == before
     assert type(open_source(f"file:{tmp_path}")) is FilesConnector
-    assert type(open_source("s3:bucket")).__module__ == "connectors.s3"
+    assert type(open_source("s3:bucket")) is S3Connector
     assert "evil" not in sys.modules
 
 
