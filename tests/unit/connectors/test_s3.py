@@ -679,3 +679,29 @@ def test_nothing_secret_is_shown(serve: Callable[..., Server]) -> None:
     shown = repr(connector) + str(raised.value) + connector.namespace
     assert "s3cret" not in shown
     assert "someone" not in shown
+
+
+def test_an_object_that_does_not_come_to_its_end_is_given_up(
+    serve: Callable[..., Server],
+) -> None:
+    given = S3Options(endpoint=serve(200, "text").url, region="us-east-1")
+    connector = S3Connector("bucket", given, Access(deadline=0), attempts=1)
+    with pytest.raises(DocumentError, match="not read in 0 s"):
+        connector.fetch(SourceRef("bucket/a.md", "s3://bucket/a.md", "a.md", "e 1 d v"))
+
+
+def test_a_restored_object_may_be_read(serve: Callable[..., Server]) -> None:
+    kept = "<StorageClass>GLACIER</StorageClass>"
+    back = (
+        "<RestoreStatus><RestoreExpiryDate>2030-01-01T00:00:00Z</RestoreExpiryDate></RestoreStatus>"
+    )
+    page = (
+        "<ListBucketResult><IsTruncated>false</IsTruncated>"
+        f"<Contents><Key>a.md</Key>{kept}</Contents>"
+        f"<Contents><Key>b.md</Key>{kept}{back}</Contents></ListBucketResult>"
+    )
+    server = serve(200, page)
+    frozen, restored = at(server.url).list()
+    assert frozen.problem is not None
+    assert restored.problem is None
+    assert server.asked[0][1]["x-amz-optional-object-attributes"] == "RestoreStatus"
