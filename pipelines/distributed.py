@@ -26,9 +26,11 @@ from connectors.base import Connector, Prepares
 from pipelines.ingest import (
     Failure,
     IngestReport,
+    Listing,
     Progress,
     discard_leftovers,
     ingest,
+    list_all,
     plan_all,
 )
 from pipelines.reading import read_one
@@ -76,6 +78,7 @@ def ingest_distributed(
     settings: Settings,
     sources: Sequence[str],
     *,
+    listings: Sequence[Listing] | None = None,
     prune: bool = False,
     yes: bool = False,
     progress: Progress | None = None,
@@ -91,6 +94,7 @@ def ingest_distributed(
         settings: `ray` says how many of what, and where; `store` should name a server where the
             cluster is more than this machine.
         sources: as `rag ingest` takes them; every reader opens them for itself.
+        listings: what they have just listed, where that is known already.
         prune: retire documents that are gone from their source.
         yes: retire them however many they are.
         progress: hears how far the run is.
@@ -102,9 +106,11 @@ def ingest_distributed(
     """
     began = time.perf_counter()
     report = IngestReport()
-    connectors = [connect(source, settings) for source in sources]
+    if listings is None:
+        listings = list_all([connect(source, settings) for source in sources])
+    connectors = [listing.connector for listing in listings]
     with open_index(settings, create=True) as index:
-        items = _planned(index, sources, connectors, report, prune=prune, yes=yes)
+        items = _planned(index, sources, listings, report, prune=prune, yes=yes)
     heirs = 0
     if progress:
         progress.start(len(items))
@@ -123,7 +129,7 @@ def ingest_distributed(
 def _planned(
     index: Index,
     sources: Sequence[str],
-    connectors: Sequence[Connector],
+    listings: Sequence[Listing],
     report: IngestReport,
     *,
     prune: bool,
@@ -131,7 +137,7 @@ def _planned(
 ) -> list[_Item]:
     """What there is to read; leftovers are cleared, and what cannot be listed is said."""
     items: list[_Item] = []
-    plans = plan_all(connectors, index.store.documents)
+    plans = plan_all(listings, index.store.documents)
     if prune and not yes:
         for _, planned in plans:
             guard_prune(planned, index.settings.ingest.max_delete_fraction)
@@ -161,7 +167,7 @@ def _concluded(
             rest = ingest(index, connectors, prune=prune, yes=yes)
             report.retired = rest.retired
         else:
-            plans = plan_all(connectors, index.store.documents)
+            plans = plan_all(list_all(connectors), index.store.documents)
             report.vanished = sum(len(planned.vanished) for _, planned in plans)
             index.store.optimize()
         records = [record for record in index.store.documents() if record.live]

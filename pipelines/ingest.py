@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
-from connectors.base import Connector
+from connectors.base import Connector, SourceRef
 from pipelines.reading import read_ahead
 from pipelines.sync import Plan, guard_prune, plan
 from pipelines.twins import Twins
@@ -15,39 +16,68 @@ from rag.ids import document_id
 from rag.index import Index
 from rag.store import DocumentRecord
 
-__all__ = ["Failure", "IngestReport", "Progress", "discard_leftovers", "ingest", "plan_all"]
+__all__ = [
+    "Failure",
+    "IngestReport",
+    "Listing",
+    "Progress",
+    "discard_leftovers",
+    "ingest",
+    "list_all",
+    "plan_all",
+]
 
 _MOST_PASSES = 10  # over the sources: after the first, only for copies whose original went
 
 
-def plan_all(
-    connectors: Sequence[Connector], documents: Callable[[str], Iterable[DocumentRecord]]
-) -> list[tuple[Connector, Plan]]:
-    """What a run over these connectors would do.
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a connector listed, or why it could not be listed to its end."""
 
-    A place that cannot be listed now has a plan with nothing in it but why.
+    connector: Connector
+    refs: Sequence[SourceRef] = ()
+    unlisted: str = ""
 
-    A document that several of them list is the first one's: staged twice in one run it would,
-    for a moment, not be served, and cited now this way, now that.
 
-    Args:
-        connectors: where documents come from.
-        documents: what the store holds of a namespace.
+def list_all(connectors: Sequence[Connector]) -> list[Listing]:
+    """Ask every connector once what it has.
 
     Raises:
         UsageError: a place is not there.
     """
+    return [_listing(connector) for connector in connectors]
+
+
+def _listing(connector: Connector) -> Listing:
+    try:
+        return Listing(connector, list(connector.list()))
+    except SourceError as error:
+        return Listing(connector, unlisted=str(error))
+
+
+def plan_all(
+    listings: Sequence[Listing], documents: Callable[[str], Iterable[DocumentRecord]]
+) -> list[tuple[Connector, Plan]]:
+    """What a run over these listings would do.
+
+    A document that several of them list is the first one's: staged twice in one run it would,
+    for a moment, not be served, and cited now this way, now that. A place that could not be listed
+    has a plan with nothing in it but why.
+
+    Args:
+        listings: of where documents come from.
+        documents: what the store holds of a namespace.
+    """
     plans: list[tuple[Connector, Plan]] = []
     claimed: set[str] = set()
     stored: dict[str, list[DocumentRecord]] = {}
-    for connector in connectors:
-        namespace = connector.namespace
-        try:
-            listed = list(connector.list())
-        except SourceError as error:
-            plans.append((connector, Plan(unlisted=str(error))))
+    for listing in listings:
+        connector = listing.connector
+        if listing.unlisted:
+            plans.append((connector, Plan(unlisted=listing.unlisted)))
             continue
-        refs = [r for r in listed if document_id(namespace, r.key) not in claimed]
+        namespace = connector.namespace
+        refs = [r for r in listing.refs if document_id(namespace, r.key) not in claimed]
         if namespace not in stored:
             stored[namespace] = list(documents(namespace))
         records = [r for r in stored[namespace] if r.doc_id not in claimed]
@@ -61,6 +91,7 @@ def ingest(
     index: Index,
     connectors: Sequence[Connector],
     *,
+    listings: Sequence[Listing] | None = None,
     prune: bool = False,
     yes: bool = False,
     progress: Progress | None = None,
@@ -76,6 +107,7 @@ def ingest(
     Args:
         index: an open index.
         connectors: where documents come from.
+        listings: what they have just listed, where that is known already.
         prune: retire documents that are gone from their source.
         yes: retire them even where they are more than `ingest.max_delete_fraction`.
         progress: hears how far the run is.
@@ -87,7 +119,8 @@ def ingest(
     """
     began = time.perf_counter()
     report = IngestReport()
-    plans = plan_all(connectors, index.store.documents)
+    listings = list_all(connectors) if listings is None else listings
+    plans = plan_all(listings, index.store.documents)
     if prune and not yes:
         for _, planned in plans:
             guard_prune(planned, index.settings.ingest.max_delete_fraction)
@@ -135,7 +168,8 @@ def _run(
         wrote |= writer.wrote
         if report.interrupted or not twins.heirs:
             break
-        plans = _heirs_only(plan_all([each for each, _ in plans], index.store.documents))
+        again = list_all([connector for connector, _ in plans])
+        plans = _heirs_only(plan_all(again, index.store.documents))
     return wrote
 
 

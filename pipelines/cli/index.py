@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import suppress
 from dataclasses import asdict
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -59,6 +58,7 @@ def ingest(
 ) -> None:
     """Make the index hold what the sources hold. Run again to resume, or after any change."""
     from pipelines.ingest import ingest as run_ingest
+    from pipelines.ingest import list_all
     from pipelines.sources import connect
     from rag.index import open_index
 
@@ -72,12 +72,18 @@ def ingest(
         return
     from pipelines.cli.progress import show_progress
 
-    _require_sources(connectors)
+    listings = list_all(connectors)  # a source that is not there must not leave an empty index
     with (
         show_progress(run.err, run.quiet, "documents") as progress,
         interruptible() as stop,
     ):
-        how: dict[str, Any] = {"prune": prune, "yes": yes, "progress": progress, "stop": stop}
+        how: dict[str, Any] = {
+            "listings": listings,
+            "prune": prune,
+            "yes": yes,
+            "progress": progress,
+            "stop": stop,
+        }
         if engine is Engine.ray:
             from pipelines.distributed import ingest_distributed
 
@@ -89,26 +95,18 @@ def ingest(
     run.exit_code = 130 if report.interrupted else 4 if report.failed else 0
 
 
-def _require_sources(connectors: list[Connector]) -> None:
-    """A source that is not there must not leave an empty index."""
-    from rag.errors import SourceError
-
-    for connector in connectors:
-        with suppress(SourceError):  # it is there, but cannot be listed now: the report says so
-            next(iter(connector.list()), None)
-
-
 def _dry_run(run: Run, connectors: list[Connector], prune: bool, yes: bool) -> None:
-    from pipelines.ingest import plan_all
+    from pipelines.ingest import list_all, plan_all
     from pipelines.sync import guard_prune
     from rag.errors import IndexMissing
     from rag.index import open_index
 
+    listings = list_all(connectors)
     try:
         with open_index(run.settings) as index:
-            plans = [planned for _, planned in plan_all(connectors, index.store.documents)]
+            plans = [planned for _, planned in plan_all(listings, index.store.documents)]
     except IndexMissing:  # planning must not make one
-        plans = [planned for _, planned in plan_all(connectors, lambda namespace: ())]
+        plans = [planned for _, planned in plan_all(listings, lambda namespace: ())]
     if prune and not yes:  # what a real run would refuse, a dry one refuses too
         for planned in plans:
             guard_prune(planned, run.settings.ingest.max_delete_fraction)

@@ -12,7 +12,7 @@ from tiny_index import TinyEmbedder, dump, open_tiny
 
 from connectors.base import SourceRef
 from connectors.registry import open_source
-from pipelines.ingest import Failure, IngestReport, ingest, plan_all
+from pipelines.ingest import Failure, IngestReport, ingest, list_all, plan_all
 from rag.errors import DocumentError, SourceError, StoreError, UsageError
 from rag.index import Index, open_index
 from rag.settings import Settings
@@ -598,7 +598,7 @@ def test_a_plan_writes_nothing(index: Index, folder: Path) -> None:
     (folder / "a.txt").write_text("new")
     (folder / "sub/b.txt").unlink()
     recorded(index).clear()
-    ((_, planned),) = plan_all([open_source("docs")], index.store.documents)
+    ((_, planned),) = plan_all(list_all([open_source("docs")]), index.store.documents)
     assert [task.ref.source for task in planned.tasks] == ["docs/a.txt"]
     assert [record.source for record in planned.vanished] == ["docs/sub/b.txt"]
     assert recorded(index) == []
