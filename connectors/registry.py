@@ -26,14 +26,17 @@ GROUP = "spanrag.connectors"
 
 # By name, so that a run imports only what its sources need.
 _SCHEMES: Mapping[str, str] = {
+    "attack": "connectors.attack:open_attack",
     "edgar": "connectors.edgar:open_edgar",
     "http": "connectors.web:open_http",
     "https": "connectors.web:open_https",
     "llama_index": "connectors.llama_index:open_llama_index",
     "news": "connectors.news:open_news",
     "pubmed": "connectors.pubmed:open_pubmed",
+    "reports": "connectors.attack:open_reports",
     "s3": "connectors.s3:open_s3",
     "sql": "connectors.sql:open_sql",
+    "taxii": "connectors.attack:open_taxii",
 }
 _PATHS = ("file", "jsonl")
 _SUFFIXES: Mapping[str, str] = {".jsonl": "jsonl"}
