@@ -19,7 +19,7 @@ _OWN_CHAINS = "mitre-"
 def meta(thing: Stix, graph: Graph, links: Iterable[Link]) -> dict[str, Any]:
     """Flat facts; those that an object does not say are not there.
 
-    `tlp` is the strictest marking of all that its text holds, relationships included.
+    `tlp` is the strictest marking of all that its text tells of, relationships and names included.
     """
     tactics, others = phases(thing)
     values: dict[str, Any] = {
@@ -34,7 +34,7 @@ def meta(thing: Stix, graph: Graph, links: Iterable[Link]) -> dict[str, Any]:
         "created": text_of(thing, "created")[:40],
         "modified": text_of(thing, "modified")[:40],
         "version": text_of(thing, "x_mitre_version")[:40],
-        "tlp": strictest([graph.tlp(thing), *(graph.tlp(link.said) for link in links)]),
+        "tlp": strictest([graph.tlp(thing), *(link.tlp for link in links)]),
         **_observed(thing),
     }
     confidence = thing.get("confidence")

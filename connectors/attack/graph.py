@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from connectors.attack.fields import (
@@ -51,14 +51,18 @@ class Link:
     Args:
         kind: the relationship's type.
         forward: whether the object is its source.
-        other: the object at the other end; None where the source has none of that id.
+        other: the name of the object at the other end; "" where the place has none of that id.
+        order: where it stands among others of its kind.
         said: the relationship itself, or whatever holds the reference.
+        tlp: the stricter of the markings of both, or "".
     """
 
     kind: str
     forward: bool
-    other: Stix | None
+    other: str
+    order: tuple[str, ...]
     said: Stix
+    tlp: str = ""
 
 
 @dataclass(slots=True)
@@ -74,6 +78,10 @@ class Graph:
     _origins: dict[str, str] = field(default_factory=dict)
     _links: dict[str, list[tuple[str, bool, str, str]]] = field(default_factory=dict)
     _tactics: dict[tuple[str, str], str] = field(default_factory=dict)
+    # Told once for each object, however many name it.
+    _labels: dict[str, str] = field(default_factory=dict)
+    _orders: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _tlp: dict[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self._objects)
@@ -89,6 +97,10 @@ class Graph:
 
     def connect(self) -> None:
         """Find what links to what; to be called when all objects are in."""
+        self._labels = {key: label_of(each) for key, each in self._objects.items()}
+        self._orders = {key: _order(each) for key, each in self._objects.items()}
+        colours = {**TLP, **dict(self._own_colours())}
+        self._tlp = {key: _tlp_of(each, colours) for key, each in self._objects.items()}
         self._find_tactics()
         links: dict[str, list[tuple[str, bool, str, str]]] = defaultdict(list)
         for key, thing in self._objects.items():
@@ -104,7 +116,7 @@ class Graph:
     def documents(self) -> Iterator[Stix]:
         """The objects that are documents, by type, ATT&CK id, name and id."""
         found = (each for each in self._objects.values() if self._is_document(each))
-        return iter(sorted(found, key=_order))
+        return iter(sorted(found, key=lambda each: self._orders[each["id"]]))
 
     def get(self, key: str) -> Stix | None:
         """The object with this id, if it is a document."""
@@ -121,34 +133,34 @@ class Graph:
         for kind, forward, other, said in self._links.get(key, ()):
             end = self._objects.get(other)
             if end is None or self._counts(end):
-                found.append(Link(kind, forward, end, self._objects[said]))
+                order = (*self._orders.get(other, ("",)), said)
+                label = self._labels.get(other, "")
+                tlp = strictest([self._tlp.get(other, ""), self._tlp[said]])
+                found.append(Link(kind, forward, label, order, self._objects[said], tlp))
         return found
 
     def names(self, thing: Stix, ref_field: str) -> list[str]:
         """The names of the objects that a field refers to, of those there are."""
-        found = (self._objects.get(key) for key in texts_of(thing, ref_field))
-        return [label_of(each) for each in found if each is not None]
+        return [self._labels[key] for key in texts_of(thing, ref_field) if key in self._labels]
 
     def tactic_label(self, chain: str, phase: str) -> str:
         """A phase of ATT&CK's kill chains, by its tactic's name if that is known."""
         tactic = self._tactics.get((chain, phase))
-        return label_of(self._objects[tactic]) if tactic else phase.replace("-", " ").capitalize()
+        return self._labels[tactic] if tactic else phase.replace("-", " ").capitalize()
 
     def tlp(self, thing: Stix) -> str:
         """The strictest marking of the traffic light protocol on it or a part of it, or ""."""
-        refs = texts_of(thing, "object_marking_refs")
-        for part in dicts_of(thing, "granular_markings"):
-            refs += texts_of(part, "marking_ref")
-        return strictest(map(self._colour, refs))
+        return self._tlp[thing["id"]]
 
-    def _colour(self, ref: str) -> str:
-        known = TLP.get(ref.removeprefix("marking-definition--"))
-        if known or (marking := self._objects.get(ref)) is None:
-            return known or ""
-        definition = marking.get("definition")
-        said = text_of(definition, "tlp") if isinstance(definition, dict) else ""
-        name = text_of(marking, "name").lower()
-        return said.lower() or (name.removeprefix("tlp:") if name.startswith("tlp:") else "")
+    def _own_colours(self) -> Iterator[tuple[str, str]]:
+        """The marking definitions there are, as far as they are of the traffic light protocol."""
+        for key, thing in self._objects.items():
+            if thing["type"] == "marking-definition":
+                definition, name = thing.get("definition"), text_of(thing, "name").lower()
+                said = text_of(definition, "tlp") if isinstance(definition, dict) else ""
+                named = name.removeprefix("tlp:") if name.startswith("tlp:") else ""
+                if key not in TLP and (said or named):
+                    yield key, said.lower() or named
 
     def _counts(self, thing: Stix) -> bool:
         gone = flag_of(thing, "revoked") or flag_of(thing, "x_mitre_deprecated")
@@ -193,6 +205,13 @@ def strictest(colours: Iterable[str]) -> str:
     """The strictest of these, or "" where none is known."""
     known = [each for each in colours if each in _STRICTNESS]
     return max(known, key=_STRICTNESS.index, default="")
+
+
+def _tlp_of(thing: Stix, colours: Mapping[str, str]) -> str:
+    refs = texts_of(thing, "object_marking_refs")
+    for part in dicts_of(thing, "granular_markings"):
+        refs += texts_of(part, "marking_ref")
+    return strictest(colours.get(ref, "") for ref in refs)
 
 
 def _order(thing: Stix) -> tuple[str, str, str, str]:

@@ -12,7 +12,6 @@ from connectors.attack.fields import (
     Stix,
     attack_id,
     dicts_of,
-    label_of,
     name_of,
     text_of,
     texts_of,
@@ -141,17 +140,12 @@ def _write_links(page: _Page, links: Iterable[Link], graph: Graph) -> None:
         grouped[LINKS.get(link.kind, len(LINKS)), link.kind, not link.forward].append(link)
     for _, kind, backward in sorted(grouped):
         found = grouped[_place(kind), kind, backward]
-        lines = [_item(each, graph) for each in sorted(found, key=_order)]
+        lines = [_item(each, graph) for each in sorted(found, key=lambda link: link.order)]
         page.items(link_title(kind, not backward), [line for line in lines if line])
 
 
 def _place(kind: str) -> int:
     return LINKS.get(kind, len(LINKS))
-
-
-def _order(link: Link) -> tuple[str, str, str, str]:
-    other: Stix = link.other or {}
-    return text_of(other, "type"), attack_id(other), name_of(other), link.said["id"]
 
 
 def _item(link: Link, graph: Graph) -> str:
@@ -160,7 +154,7 @@ def _item(link: Link, graph: Graph) -> str:
         return _sighting(link.said, graph)
     of_relationship = link.said["type"] == "relationship"
     said = one_line(text_of(link.said, "description"), _LONGEST_ITEM) if of_relationship else ""
-    return ": ".join(filter(None, (label_of(link.other) if link.other else "", said)))
+    return ": ".join(filter(None, (link.other, said)))
 
 
 def _sighting(said: Stix, graph: Graph) -> str:

@@ -98,15 +98,15 @@ LINKS: Mapping[str, int] = {kind: at for at, kind in enumerate(_BOTH_WAYS)}
 """Kinds of links there are words for, to their place in a document; others follow."""
 
 TLP: Mapping[str, str] = {
-    "613f2e26-407d-48c7-9eca-b8e91df99dc9": "white",
-    "34098fce-860f-48ae-8e50-ebd3cc5e41da": "green",
-    "f88d31f6-486f-44da-b317-01333bde0b82": "amber",
-    "5e57c739-391a-4eb3-b6be-7d15ca92d5ed": "red",
-    "94868c89-83c2-464b-929b-a1a8aa3c8487": "clear",
-    "bab4a63c-aed9-4cf5-a766-dfca5abac2bb": "green",
-    "55d920b0-5e8b-4f79-9ee9-91f868d9b421": "amber",
-    "939a9414-2ddd-4d32-a0cd-375ea402b003": "amber+strict",
-    "e828b379-4e03-4974-9ac4-e53a884c97c1": "red",
+    "marking-definition--613f2e26-407d-48c7-9eca-b8e91df99dc9": "white",
+    "marking-definition--34098fce-860f-48ae-8e50-ebd3cc5e41da": "green",
+    "marking-definition--f88d31f6-486f-44da-b317-01333bde0b82": "amber",
+    "marking-definition--5e57c739-391a-4eb3-b6be-7d15ca92d5ed": "red",
+    "marking-definition--94868c89-83c2-464b-929b-a1a8aa3c8487": "clear",
+    "marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb": "green",
+    "marking-definition--55d920b0-5e8b-4f79-9ee9-91f868d9b421": "amber",
+    "marking-definition--939a9414-2ddd-4d32-a0cd-375ea402b003": "amber+strict",
+    "marking-definition--e828b379-4e03-4974-9ac4-e53a884c97c1": "red",
 }
 """The marking definitions of TLP 1 and 2, which a bundle refers to without having them."""
 

@@ -242,6 +242,8 @@ def test_the_strictest_marking_of_all_that_is_shown(sdo: Make, relate: Make) -> 
     assert page(part, own).meta["tlp"] == "amber+strict"
     secret = relate("uses", group, malware, description="Secretly.", object_marking_refs=[RED])
     assert page(marked, own, malware, secret).meta["tlp"] == "red"
+    hidden = {**malware, "object_marking_refs": [RED]}
+    assert page(marked, own, hidden, relate("uses", group, hidden)).meta["tlp"] == "red"
     statement = sdo("marking-definition", definition={"statement": "Copyright"})
     assert "tlp" not in page({**group, "object_marking_refs": [statement["id"]]}, statement).meta
 
@@ -257,6 +259,16 @@ def test_lists_are_bounded(sdo: Make, relate: Make) -> None:
     assert len(page(sdo("tool", name="n" * 9_999)).title) == 200
     many = sdo("tool", aliases=[f"alias {n:04}" for n in range(5_000)])
     assert sum(map(len, page(many).meta["aliases"])) == 1_000
+
+
+def test_an_object_that_many_name_is_read_once(sdo: Make, relate: Make) -> None:
+    # Its name and references read for each of them would take hours, and the run would end.
+    hub = sdo("malware", name="n" * 3_000_000, external_references=[{"url": "u"}] * 100_000)
+    marking = sdo("marking-definition", name="TLP:RED" + " " * 3_000_000)
+    tools = [sdo("tool", n, object_marking_refs=[marking["id"]]) for n in range(10_000)]
+    uses = [relate("uses", tool, hub, n) for n, tool in enumerate(tools)]
+    graph = graph_of(hub, marking, *tools, *uses)
+    assert {render(tool, graph).meta["tlp"] for tool in tools} == {"red"}
 
 
 @pytest.mark.parametrize("field", ["description", "pattern", "x_mitre_detection", "content"])
