@@ -22,7 +22,7 @@ _FILES = frozenset(
     exe dll sys scr bat cmd vbs vbe js jse wsf hta lnk msi jar cpl ocx doc docx docm dot xls xlsx
     xlsm ppt pptx pptm pdf rtf txt log csv xml json html htm php asp aspx jsp cgi css png jpg jpeg
     gif bmp ico tmp dat bin cfg conf ini zip rar tar gz iso img vhd apk elf dmg pkg deb rpm ps1
-    psm1 one
+    psm1
     """.split()
 )
 _PRODUCTS = frozenset({"asp.net", "ado.net", "vb.net", "ml.net", "paint.net"})
