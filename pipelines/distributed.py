@@ -28,6 +28,7 @@ from pipelines.ingest import (
     IngestReport,
     Listing,
     Progress,
+    count_index,
     discard_leftovers,
     ingest,
     list_all,
@@ -71,7 +72,8 @@ class _Item:
     vectors: EmbeddedChunks | None = None
     failure: str = ""
     did: str = ""
-    heirs: int = 0
+    tokens: int = 0
+    truncated: int = 0
 
 
 def ingest_distributed(
@@ -87,8 +89,8 @@ def ingest_distributed(
     """As `pipelines.ingest.ingest`, with its stages spread over a Ray cluster.
 
     Every document is still committed by itself, and a lost worker's documents are done again: ids
-    are the same whoever writes them. With several writers two copies that are written at the same
-    moment are both kept. A document and its vectors must fit into one process.
+    are the same whoever writes them. There are several writers only where `ingest.duplicates` is
+    `keep`: links are made by one. A document and its vectors must fit into one process.
 
     Args:
         settings: `ray` says how many of what, and where; `store` should name a server where the
@@ -111,19 +113,17 @@ def ingest_distributed(
     connectors = [listing.connector for listing in listings]
     with open_index(settings, create=True) as index:
         items = _planned(index, sources, listings, report, prune=prune, yes=yes)
-    heirs = 0
     if progress:
         progress.start(len(items))
     with _cluster(settings) as data:
         for item in _flow(data, settings, sources, items):
-            heirs += item.heirs
             _count(report, item)
             if progress:
-                progress.advance(1, sum(chunk.tokens for chunk in item.chunks))
+                progress.advance(1, item.tokens)
             if stop():
                 report.interrupted = True
                 break
-    return _concluded(settings, connectors, report, began, prune=prune, yes=yes, again=heirs > 0)
+    return _concluded(settings, connectors, report, began, prune=prune, yes=yes)
 
 
 def _planned(
@@ -159,20 +159,16 @@ def _concluded(
     *,
     prune: bool,
     yes: bool,
-    again: bool,
 ) -> IngestReport:
     """Retire what is gone, read what has lost its original, and count what there is."""
     with _opened_again(settings) as index:
-        if not report.interrupted and (prune or again):
+        if not report.interrupted:
+            # What is left to do is little: retire what is gone, read copies that became originals.
             rest = ingest(index, connectors, prune=prune, yes=yes)
-            report.retired = rest.retired
-        else:
-            plans = plan_all(list_all(connectors), index.store.documents)
-            report.vanished = sum(len(planned.vanished) for _, planned in plans)
-            index.store.optimize()
-        records = [record for record in index.store.documents() if record.live]
-        report.documents, report.chunks = len(records), index.store.count()
-        report.tokens = sum(record.tokens for record in records)
+            report.retired, report.vanished = rest.retired, rest.vanished
+            said = {failure.source for failure in report.failed}
+            report.failed += [each for each in rest.failed if each.source not in said]
+        count_index(index, report)
     report.seconds = time.perf_counter() - began
     return report
 
@@ -268,7 +264,7 @@ def _flow(
         .map_batches(
             _Writer,
             fn_constructor_args=here,
-            compute=pool(1 if edge else plan.writers),
+            compute=pool(1 if edge or settings.ingest.duplicates != "keep" else plan.writers),
             num_cpus=0.25,
             **made,
             **(_here() if edge else {}),
@@ -357,10 +353,10 @@ class _Embedder(_Stage):
         done, at = list[_Item](), 0
         for item in cut:
             here = slice(at, at + len(item.chunks))
-            truncated = vectors.truncated if here.start == 0 else 0  # of the whole batch
-            own = EmbeddedChunks(vectors.dense[here], vectors.lexical[here], truncated)
+            own = EmbeddedChunks(vectors.dense[here], vectors.lexical[here], 0)
             done.append(replace(item, vectors=own))
             at += len(item.chunks)
+        done[0] = replace(done[0], truncated=vectors.truncated)  # of the whole batch
         return done
 
     def _cut(self, item: _Item) -> tuple[Chunk, ...]:
@@ -384,11 +380,10 @@ class _Writer(_Stage):
         """What became of each; their texts and vectors are let go of."""
         done = []
         for item in items:
-            before = self._twins.heirs
             outcome = self._written(item)
-            tokens = tuple(replace(chunk, places=(), meta={}) for chunk in item.chunks)
-            heirs = self._twins.heirs - before
-            done.append(replace(outcome, chunks=tokens, document=None, heirs=heirs))
+            tokens = sum(chunk.tokens for chunk in item.chunks)
+            bare = replace(outcome, document=None, chunks=(), vectors=None)
+            done.append(replace(bare, tokens=tokens))
         return done
 
     def _written(self, item: _Item) -> _Item:
@@ -412,9 +407,9 @@ class _Writer(_Stage):
 
 
 def _count(report: IngestReport, item: _Item) -> None:
+    report.truncated += item.truncated
+    report.embedded_tokens += item.tokens
     if item.failure:
         report.failed.append(Failure(item.task.ref.source, item.failure))
-        return
-    setattr(report, item.did, getattr(report, item.did) + 1)
-    report.embedded_tokens += sum(chunk.tokens for chunk in item.chunks)
-    report.truncated += item.vectors.truncated if item.vectors else 0
+    else:
+        setattr(report, item.did, getattr(report, item.did) + 1)

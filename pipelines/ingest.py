@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from connectors.base import Connector, SourceRef
 from pipelines.reading import read_ahead
@@ -21,6 +23,7 @@ __all__ = [
     "IngestReport",
     "Listing",
     "Progress",
+    "count_index",
     "discard_leftovers",
     "ingest",
     "list_all",
@@ -100,7 +103,8 @@ def ingest(
     """Make the index hold what the connectors list.
 
     Documents are fetched and parsed ahead by `ingest.workers` threads, cut and embedded in windows
-    by this one, and stored by a third: memory is bounded, whatever the corpus. Every document is
+    by this one, and stored by a third: memory holds a bounded part of the texts, and about a
+    kilobyte for each document that is listed. Every document is
     committed by itself, so a run may end anywhere: what is served stays served, and the next run
     goes on. Resuming is running again.
 
@@ -127,12 +131,18 @@ def ingest(
     wrote = _run(index, plans, report, prune=prune, progress=progress, stop=stop)
     if wrote:
         index.store.optimize()
-    records = [record for record in index.store.documents() if record.live]
-    report.documents = len(records)
-    report.tokens = sum(record.tokens for record in records)
-    report.chunks = index.store.count()
+    count_index(index, report)
     report.seconds = time.perf_counter() - began
     return report
+
+
+def count_index(index: Index, report: IngestReport) -> None:
+    """Say what the whole index holds."""
+    report.documents = report.tokens = 0
+    for record in index.store.documents():
+        report.documents += record.live
+        report.tokens += record.tokens if record.live else 0
+    report.chunks = index.store.count()
 
 
 def _run(
@@ -148,29 +158,56 @@ def _run(
 
     Returns whether anything was written.
     """
-    wrote = False
+    wrote = _pass(index, plans, report, prune=prune, progress=progress, stop=stop)
+    anything = wrote.anything
     for _ in range(_MOST_PASSES):
-        for _, planned in plans:
-            discard_leftovers(index, planned)
-        going = {record.doc_id for _, planned in plans for record in planned.vanished}
-        gone = frozenset(going) if prune else frozenset[str]()
-        twins = Twins(index.store, index.settings.ingest, gone)
-        if progress:
-            progress.start(sum(len(planned.tasks) for _, planned in plans))
-        with Writer(index, report, twins, progress) as writer:
-            for connector, planned in plans:
-                wrote |= bool(planned.leftovers or (prune and planned.vanished))
-                _write_all(index, connector, planned, writer, report, stop)
-            writer.finish()
-        if not report.interrupted:
-            for _, planned in plans:
-                _retire(index, planned, twins, report, prune)
-        wrote |= writer.wrote
-        if report.interrupted or not twins.heirs:
+        if report.interrupted or not wrote.heirs:
             break
         again = list_all([connector for connector, _ in plans])
         plans = _heirs_only(plan_all(again, index.store.documents))
-    return wrote
+        # What becomes of an heir was counted when it was linked, or is no change at all.
+        apart = IngestReport()
+        wrote = _pass(index, plans, apart, prune=False, progress=progress, stop=stop)
+        report.embedded_tokens += apart.embedded_tokens
+        report.failed += apart.failed
+        report.interrupted |= apart.interrupted
+        anything |= wrote.anything
+    return anything
+
+
+class _Wrote(NamedTuple):
+    """Whether a pass wrote anything, and how many copies it left without an original."""
+
+    anything: bool
+    heirs: int
+
+
+def _pass(
+    index: Index,
+    plans: Sequence[tuple[Connector, Plan]],
+    report: IngestReport,
+    *,
+    prune: bool,
+    progress: Progress | None,
+    stop: Callable[[], bool],
+) -> _Wrote:
+    wrote = False
+    for _, planned in plans:
+        discard_leftovers(index, planned)
+        wrote |= bool(planned.leftovers or (prune and planned.vanished))
+    going = {record.doc_id for _, planned in plans for record in planned.vanished}
+    gone = frozenset(going) if prune else frozenset[str]()
+    twins = Twins(index.store, index.settings.ingest, gone)
+    if progress:
+        progress.start(sum(len(planned.tasks) for _, planned in plans))
+    with Writer(index, report, twins, progress) as writer:
+        for connector, planned in plans:
+            _write_all(index, connector, planned, writer, report, stop)
+        writer.finish()
+    if not report.interrupted:
+        for _, planned in plans:
+            _retire(index, planned, twins, report, prune)
+    return _Wrote(wrote or writer.wrote, twins.heirs)
 
 
 def _write_all(
@@ -196,16 +233,17 @@ def _write_all(
         most_characters=settings.read_ahead_characters,
     )
     left = len(planned.tasks)
-    for task, found in reading:
-        left -= 1
-        if isinstance(found, DocumentError):
-            report.failed.append(Failure(task.ref.source, str(found)))
-            writer.passed_over()
-        else:
-            writer.write(found, task)
-        if left and stop():
-            report.interrupted = True
-            break
+    with closing(reading):  # whatever happens: a reader that waits would keep the process alive
+        for task, found in reading:
+            left -= 1
+            if isinstance(found, DocumentError):
+                report.failed.append(Failure(task.ref.source, str(found)))
+                writer.passed_over()
+            else:
+                writer.write(found, task)
+            if left and stop():
+                report.interrupted = True
+                break
 
 
 def discard_leftovers(index: Index, planned: Plan) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from itertools import islice
@@ -24,12 +24,14 @@ _MOST_TASKS = 2_048  # read ahead of what is consumed: a window of tiny document
 
 def read_ahead(
     connector: Connector, tasks: Sequence[Task], *, workers: int, most_characters: int
-) -> Iterator[Read]:
+) -> Generator[Read, None, None]:
     """The documents of `tasks`, in their order, fetched by `workers` threads.
 
     What is read and not yet taken is bounded: no thread begins a document while more than
     `most_characters` wait. So at most that and one document a worker lie in memory, and the order,
     and with it all that is made of the documents, is the same for any number of workers.
+
+    Close it where it is not read to its end: readers that wait keep a process alive.
 
     Args:
         connector: where they come from; one that prepares batches is asked from one thread.

@@ -76,7 +76,13 @@ def plan(
                 served.setdefault(record.doc_id, []).append(record)
             else:
                 result.leftovers.append(record)
+    listed: set[str] = set()
     for ref in desired:
+        if ref.key and ref.key in listed:
+            if ref.problem is not None:  # an id used twice: the connector says so itself
+                result.refused.append(ref)
+            continue
+        listed.add(ref.key)
         # More than one live revision: a server was cut off inside a commit. The one that the
         # listing knows is kept, if there is one.
         revisions = served.pop(document_id(namespace, ref.key), [])

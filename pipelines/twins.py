@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from typing import NamedTuple
 
-from rag.duplicates import is_copy, marks_of
+from rag.duplicates import marks_of, standing
 from rag.settings import IngestSettings
+from rag.spans import Span
 from rag.store import DocumentRecord, Store
 from rag.types import Document
 
-__all__ = ["Twins"]
+__all__ = ["Original", "Twins"]
+
+_MOST_COPIES = 100  # of one original; the next is stored, and an original itself
+
+
+class Original(NamedTuple):
+    """What a document is a copy of, and where in it that document's words stand."""
+
+    doc_id: str
+    stands: Span
 
 
 class Twins:
     """Which documents are copies, and what becomes of the copies when an original goes.
 
     Originals are found by their marks in the store, so no memory grows with the corpus; those of
-    this run that are not stored yet are remembered until they are.
+    this run that are not stored yet are remembered until they are. One instance writes to a store
+    at a time: it counts the copies.
 
     Args:
         store: an open store.
@@ -35,41 +48,51 @@ class Twins:
         self._coming: dict[str, Document] = {}
         self._by_mark: dict[str, str] = {}
         self._copies = Counter(link.twin_of for link in self._store.links())
+        self._room = {each: _MOST_COPIES - n for each, n in self._copies.items()}
         self.heirs = 0
         """Copies that took the place of an original: their own text has to be read again."""
 
-    def find(self, document: Document) -> str | None:
-        """The id of a document that holds all that this one says, or None."""
-        if self._kind == "keep":
-            return None
+    def find(self, document: Document) -> Original | None:
+        """A document that holds all that this one says, and where, or None."""
+        for doc_id, title, text in self._candidates(document):
+            free = doc_id != document.id and self._room.get(doc_id, _MOST_COPIES) > 0
+            if free and title == document.title:
+                stands = standing(document.text, text, self._threshold)
+                if stands is not None:
+                    return Original(doc_id, stands)
+        return None
+
+    def _candidates(self, document: Document) -> Iterator[tuple[str, str, str]]:
+        """Id, title and text of documents that share a mark: of this run first, then stored."""
         marks = self.marks(document)
         # Read with `get`: the thread that writes forgets what it has stored.
         waiting = {self._by_mark.get(mark, document.id) for mark in marks}
-        for doc_id in sorted(waiting - {document.id}):
-            coming = self._coming.get(doc_id)
-            if coming and is_copy(document.text, coming.text, self._threshold):
-                return doc_id
-        for record in self._store.alike(marks):
-            fit = record.doc_id != document.id and record.doc_id not in self._going
-            if fit and record.doc_id not in self._coming:
-                text = self._store.text(record.doc_id, record.revision)
-                if is_copy(document.text, text, self._threshold):
-                    return record.doc_id
-        return None
+        for doc_id in sorted(waiting):
+            if coming := self._coming.get(doc_id):
+                yield doc_id, coming.title, coming.text
+        # The digest by itself: look-alikes must not crowd out what is the same.
+        for some in (marks[:1], marks[1:]):
+            for record in self._store.alike(some) if some else ():
+                if record.doc_id not in self._going and record.doc_id not in self._coming:
+                    yield record.doc_id, record.title, self._store.text(record)
 
     def marks(self, document: Document) -> tuple[str, ...]:
         """The document's marks, reckoned once."""
         if self._kind == "keep":
             return ()
         if document.id not in self._marks:
-            self._marks[document.id] = marks_of(document.text, near=self._threshold < 1)
+            near = self._threshold < 1
+            self._marks[document.id] = marks_of(document.title, document.text, near=near)
         return self._marks[document.id]
 
-    def remember(self, document: Document, *, link: bool = False) -> None:
+    def remember(self, document: Document, original: Original | None = None) -> None:
         """This run will store the document, or link it: what the store has of it is going."""
         self._coming[document.id] = document
-        if not link:
+        if original is None:
             self._by_mark |= dict.fromkeys(self.marks(document), document.id)
+        else:
+            room = self._room.get(original.doc_id, _MOST_COPIES)
+            self._room[original.doc_id] = room - 1
 
     def forget(self, document: Document) -> None:
         """It is stored, and found there from now on; or it never will be."""
@@ -83,29 +106,30 @@ class Twins:
         if served.fingerprint and not self._copies[served.doc_id]:
             return False
         current = self._store.served(document.id)
-        if current is None or current.twin_of:
+        if current is None or current.twin_of or current.title != document.title:
             return False
-        return is_copy(self._store.text(current.doc_id, current.revision), document.text, 1.0)
+        whole = standing(self._store.text(current), document.text, 1.0)
+        return whole is not None and self._store.copied_whole(current)
 
-    def link(self, document: Document, original: str) -> None:
+    def link(self, document: Document, original: Original) -> None:
         """Have the store keep of a copy only what it is called, where it is, and of what."""
         current = self._store.served(document.id)
-        again = current is not None and current.twin_of == original
+        again = current is not None and current.twin_of == original.doc_id
         if current is not None and not again:
             self._let_go(current)
-        self._store.link(document, original)
-        self._copies[original] += not again
+        self._store.link(document, *original)
+        self._copies[original.doc_id] += not again
         self.forget(document)
 
     def settle(
         self, document: Document, served: DocumentRecord | None, tokens: int, *, stays: bool
     ) -> None:
         """Commit what was staged of a document; its copies stay with it or are taken care of."""
-        if served is not None and not stays:
+        if stays:
+            self._store.tell(document.id, document.revision)
+        elif served is not None:
             self.leave(served)
         self._store.commit(document.id, document.revision, tokens)
-        if stays:
-            self._store.tell(document.id)
         self.forget(document)
 
     def leave(self, served: DocumentRecord) -> None:
@@ -125,5 +149,5 @@ class Twins:
             self._store.unlink(current)
             self._copies[current.twin_of] -= 1
         elif heir := self._store.bequeath(current):
-            self._copies[heir] = self._copies.pop(current.doc_id) - 1
+            self._copies[heir] = self._copies.pop(current.doc_id, 1) - 1
             self.heirs += 1

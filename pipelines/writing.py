@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, Self
 
 from pipelines.sync import Task
-from pipelines.twins import Twins
+from pipelines.twins import Original, Twins
 from rag.index import Index
 from rag.store import DocumentRecord
 from rag.types import Chunk, Document
@@ -19,6 +19,7 @@ __all__ = ["Failure", "IngestReport", "Progress", "Writer"]
 logger = logging.getLogger(__name__)
 
 _MOST_COPIED = 4_000_000  # characters of copies that wait to be linked
+_COPY = 2_000  # characters that a copy counts for however short it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class _Complete:
     document: Document
     served: DocumentRecord | None
     tokens: int = 0
-    original: str = ""
+    original: Original | None = None
     stays: bool = False
 
 
@@ -190,11 +191,11 @@ class Writer:
             self._held.pop()
         return tokens, read
 
-    def _link(self, document: Document, served: DocumentRecord | None, original: str) -> None:
+    def _link(self, document: Document, served: DocumentRecord | None, original: Original) -> None:
         """Queue a copy; it is linked after what it is a copy of is committed."""
         self._complete.append(_Complete(document, served, original=original))
-        self._twins.remember(document, link=True)
-        self._copied += len(document.text)
+        self._twins.remember(document, original)
+        self._copied += len(document.text) + _COPY
         if self._copied >= _MOST_COPIED:
             self.flush()
         self.passed_over()
@@ -227,4 +228,7 @@ class Writer:
     def _wait(self) -> None:
         if self._writing is not None:
             writing, self._writing = self._writing, None
-            writing.result()
+            try:
+                writing.result()
+            finally:
+                del writing  # or an error would hold this frame, and this frame the error

@@ -119,6 +119,7 @@ def _dry_run(run: Run, connectors: list[Connector], prune: bool, yes: bool) -> N
         console.print(f"{len(lines)} to do, {unchanged} unchanged; nothing was written")
 
     run.show({"plan": lines, "unchanged": unchanged}, human)
+    run.exit_code = 4 if any(planned.unlisted for planned in plans) else 0
 
 
 def _print_report(console: Console, report: IngestReport) -> None:

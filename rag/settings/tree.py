@@ -307,7 +307,7 @@ class IngestSettings(_Group):
         "near", description="copies that are linked to their original, not stored again"
     )
     near_duplicate: float = Field(
-        0.9, gt=0, le=1, description="similarity (Jaccard, 5 words) of near copies"
+        0.9, ge=0.5, le=1, description="of an original's words that a near copy must make up"
     )
     max_delete_fraction: float = Field(
         0.2, ge=0, le=1, description="of a source's documents --prune may retire without --yes"
@@ -322,7 +322,9 @@ class RaySettings(_Group):
     readers: int = Field(1, ge=1, description="processes that fetch and parse")
     embedders: int = Field(1, ge=1, description="processes that cut and embed")
     gpus_per_embedder: float = Field(0.0, ge=0, description="GPUs, or shares of one, for each")
-    writers: int = Field(1, ge=1, description="processes that store; always 1 for kind edge")
+    writers: int = Field(
+        1, ge=1, description="processes that store; 1 for kind edge, or where copies are linked"
+    )
     batch_documents: int = Field(64, ge=1, description="documents handed on at a time")
 
 

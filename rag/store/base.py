@@ -10,6 +10,7 @@ from rag.embedding.base import Vectors
 from rag.embedding.lexical import SparseVector
 from rag.manifest import IndexManifest
 from rag.settings import StoreSettings
+from rag.spans import Span
 from rag.store.filters import Condition
 from rag.types import Chunk, Document
 
@@ -36,6 +37,7 @@ class DocumentRecord:
     tokens: int
     live: bool
     twin_of: str = ""
+    title: str = ""
 
 
 class Hit(NamedTuple):
@@ -97,8 +99,8 @@ class Store(Protocol):
     def served(self, doc_id: str) -> DocumentRecord | None:
         """The revision of a document that is served, or its link."""
 
-    def text(self, doc_id: str, revision: str) -> str:
-        """The text of one revision, put together from its chunks; a gap is one space."""
+    def text(self, record: DocumentRecord) -> str:
+        """The text of a revision, put together from its chunks, every letter in its place."""
 
     def alike(self, marks: Sequence[str]) -> list[DocumentRecord]:
         """Served documents that share one of these marks, links apart; the first few."""
@@ -106,11 +108,17 @@ class Store(Protocol):
     def links(self) -> Iterator[DocumentRecord]:
         """Every link there is."""
 
-    def link(self, document: Document, original: str) -> None:
-        """Keep of `document` only that it is a copy of `original`, and no other revision of it."""
+    def copied_whole(self, original: DocumentRecord) -> bool:
+        """Whether every copy of a document says all that it says."""
 
-    def tell(self, original: str) -> None:
-        """Have a new revision of an original tell of its copies as the one before did."""
+    def link(self, document: Document, original: str, stands: Span) -> None:
+        """Keep of `document` only that it is a copy of `original`, and where in it it stands.
+
+        No other revision of it is left.
+        """
+
+    def tell(self, original: str, revision: str | None = None) -> None:
+        """Have the chunks of an original tell of its copies; `revision` if it is only staged."""
 
     def unlink(self, link: DocumentRecord) -> None:
         """Have the original forget a copy that is about to go its own way."""

@@ -74,13 +74,16 @@ class EdgeStore(Links):
 
     def _initialise(self, manifest: IndexManifest) -> None:
         """Indexes first, the manifest last: an index with a manifest is complete."""
+        self._index_fields()
+        self._put_reserved(schema.MANIFEST_ID, manifest.to_payload())
+
+    def _index_fields(self) -> None:
         for fields, kind in (
             (schema.KEYWORD_FIELDS, q.PayloadSchemaType.Keyword),
             (schema.INTEGER_FIELDS, q.PayloadSchemaType.Integer),
         ):
             for field in fields:
                 self._update(q.UpdateOperation.create_field_index(field, kind))
-        self._put_reserved(schema.MANIFEST_ID, manifest.to_payload())
 
     def manifest(self) -> IndexManifest:
         """What the index was built with: the payload of a reserved point."""
@@ -351,21 +354,29 @@ def _limit(name: str, condition: Condition) -> q.RangeFloat | q.RangeDateTime:
 
 
 def _filter(conditions: Sequence[Condition]) -> q.Filter:
-    must: list[Any] = [_equals("state", schema.LIVE)]
+    """Live chunks whose document, or one copy of it, meets all conditions."""
+    live = _equals("state", schema.LIVE)
+    if not conditions:
+        return q.Filter(must=[live])
+    met = _met(conditions)
+    either: list[Any] = [met, q.NestedCondition("also", met)]
+    return q.Filter(must=[live, q.Filter(should=either)])
+
+
+def _met(conditions: Sequence[Condition]) -> q.Filter:
+    must: list[Any] = []
     must_not: list[Any] = []
     bounds = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
     for condition in conditions:
-        should: list[Any] = []
-        for path in condition.paths:
-            if name := bounds.get(condition.operator):
-                should.append(q.FieldCondition(path, range=_limit(name, condition)))
-                continue
-            should += [_equals(path, value) for value in condition.alternatives]
-            should += [
-                q.FieldCondition(path, range=q.RangeFloat(gte=value, lte=value))
-                for value in condition.numbers
-            ]
-        (must_not if condition.operator == "!=" else must).append(q.Filter(should=should))
+        if name := bounds.get(condition.operator):
+            must.append(q.FieldCondition(condition.path, range=_limit(name, condition)))
+            continue
+        should: list[Any] = [_equals(condition.path, value) for value in condition.alternatives]
+        should += [
+            q.FieldCondition(condition.path, range=q.RangeFloat(gte=value, lte=value))
+            for value in condition.numbers
+        ]
+        (must if condition.operator == "=" else must_not).append(q.Filter(should=should))
     return q.Filter(must=must, must_not=must_not)
 
 

@@ -39,15 +39,6 @@ class Condition:
         return _OWN_FIELDS.get(self.field, f'meta."{self.field}"')
 
     @property
-    def paths(self) -> list[str]:
-        """Where a value may stand that meets it: of the document, or of one of its copies.
-
-        That something is *not* so is asked of the document alone.
-        """
-        copies = self.operator != "!=" and self.path != "doc_id"
-        return [self.path, f"also.{self.path}"] if copies else [self.path]
-
-    @property
     def alternatives(self) -> list[str | int]:
         """What an equality matches: each value as text, and as a whole number if it is one."""
         whole = [int(value) for value in self.values if _WHOLE.fullmatch(value)]

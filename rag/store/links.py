@@ -14,6 +14,7 @@ from typing import Any
 
 from rag.embedding.lexical import SparseVector
 from rag.ids import chunk_id
+from rag.spans import Span
 from rag.store import schema
 from rag.store.base import DocumentRecord
 from rag.types import Document
@@ -22,7 +23,6 @@ __all__ = ["Links", "Point"]
 
 _PAGE = 500  # points that are copied at a time
 _CANDIDATES = 16  # documents looked at of those that share a mark
-_TOLD = 100  # copies of one document that its chunks tell of
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,12 @@ class Point:
 
 class Links(ABC):
     """The calls of a store that are about copies, made of a few that a backend has."""
+
+    _indexed = False
+
+    @abstractmethod
+    def _index_fields(self) -> None:
+        """Index the payload's fields that are filtered by, where they are not yet."""
 
     @abstractmethod
     def _find(
@@ -68,21 +74,27 @@ class Links(ABC):
         records = (schema.record_of(point.payload) for point in found)
         return next((record for record in records if record.live), None)
 
-    def text(self, doc_id: str, revision: str) -> str:
-        """The text of one revision, put together from its chunks; a gap is one space."""
+    def text(self, record: DocumentRecord) -> str:
+        """The text of a revision, put together from its chunks, every letter in its place.
+
+        What no chunk holds is white space: a gap is as many spaces.
+        """
         found = self._find(
-            {"doc_id": doc_id, "revision": revision}, fields=["start", "end", "text"]
+            {"doc_id": record.doc_id, "revision": record.revision}, fields=["start", "end", "text"]
         )
         pieces: list[str] = []
         end = 0
         for point in sorted(found, key=lambda point: point.payload["start"]):
-            fresh = point.payload["text"][max(end - point.payload["start"], 0) :]
-            pieces += [" ", fresh] if point.payload["start"] > end else [fresh]
+            start = point.payload["start"]
+            pieces += [" " * (start - end), point.payload["text"][max(end - start, 0) :]]
             end = max(end, point.payload["end"])
         return "".join(pieces)
 
     def alike(self, marks: Sequence[str]) -> list[DocumentRecord]:
         """Served documents that have one of these marks, links apart."""
+        if not self._indexed:  # an index that an older version made lacks what is looked up here
+            self._index_fields()
+            self._indexed = True
         found = self._find(
             {"state": schema.LIVE},
             any_of=("marks", marks),
@@ -95,11 +107,14 @@ class Links(ABC):
         """Every link there is."""
         return map(_record, self._find({"state": schema.LINKED}, fields=schema.RECORD_FIELDS))
 
-    def link(self, document: Document, original: str) -> None:
-        """Keep of `document` only that it is a copy of `original`."""
-        said = schema.description(document)
-        others = (each for each in self._copies_of(original) if each["doc_id"] != document.id)
-        self._tell(original, [*others, said])
+    def copied_whole(self, original: DocumentRecord) -> bool:
+        """Whether every copy of it says all that it says."""
+        text = self.text(original)
+        whole = Span(0, len(text)).trim_in(text)
+        return all(_stands(copy) == whole for copy in self._copies_of(original.doc_id))
+
+    def link(self, document: Document, original: str, stands: Span) -> None:
+        """Keep of `document` only that it is a copy of `original`, and where in it it stands."""
         # A revision of its own: were the text stored too, one could not be told from the other.
         revision = f"link:{document.revision}"
         payload = {
@@ -108,21 +123,26 @@ class Links(ABC):
             "revision": revision,
             "ordinal": 0,
             "twin_of": original,
-            **said,
+            "stands": [stands.start, stands.end],
+            **schema.description(document),
             **schema.document_facts(document),
         }
-        self._put([Point(chunk_id(document.id, revision, 0), payload)])
-        # Cut off here, the next sync finds two revisions and keeps the one that the listing knows.
+        # Without a fingerprint until all is done: cut off, the next sync does it again.
+        point = Point(chunk_id(document.id, revision, 0), {**payload, "fingerprint": ""})
+        self._put([point])
         self._drop({"doc_id": document.id}, spare=revision)
+        self.tell(original)
+        this: dict[str, str | int] = {"doc_id": document.id, "revision": revision}
+        self._set(this, {"fingerprint": document.fingerprint})
 
-    def tell(self, original: str) -> None:
-        """Have a new revision of an original tell of its copies as the one before did."""
-        self._tell(original, list(self._copies_of(original)))
+    def tell(self, original: str, revision: str | None = None) -> None:
+        """Have the chunks of an original tell of its copies; `revision` if it is only staged."""
+        self._tell(original, list(self._copies_of(original)), revision)
 
     def unlink(self, link: DocumentRecord) -> None:
         """Have the original forget a copy that is about to go its own way."""
-        others = [each for each in self._copies_of(link.twin_of) if each["doc_id"] != link.doc_id]
-        self._tell(link.twin_of, others)
+        copies = self._copies_of(link.twin_of)
+        self._tell(link.twin_of, [each for each in copies if each["doc_id"] != link.doc_id])
 
     def bequeath(self, original: DocumentRecord) -> str | None:
         """Give the chunks of a document that is about to go to one of its copies.
@@ -133,8 +153,10 @@ class Links(ABC):
         copies = sorted(self._copies_of(original.doc_id), key=lambda each: str(each["doc_id"]))
         if not copies:
             return None
-        heir, *others = copies
-        for page in _pages(self._inheritance(original, heir)):
+        # The one that says most of it.
+        heir = max(copies, key=lambda each: len(_stands(each)))
+        others = [each for each in copies if each is not heir]
+        for page in _pages(self._inheritance(original, heir, others)):
             self._put(page)
         # No commit: that would delete a newer revision of the heir that is staged. Cut off in
         # between, the heir has two revisions, and the next sync keeps the one the listing knows.
@@ -144,10 +166,14 @@ class Links(ABC):
         for other in others:
             link = {"doc_id": other["doc_id"], "state": schema.LINKED}
             self._set(link, {"twin_of": heir["doc_id"]})
-        self._tell(heir["doc_id"], others)
         return str(heir["doc_id"])
 
-    def _inheritance(self, original: DocumentRecord, heir: Mapping[str, Any]) -> Iterator[Point]:
+    def _inheritance(
+        self,
+        original: DocumentRecord,
+        heir: Mapping[str, Any],
+        others: Sequence[Mapping[str, Any]],
+    ) -> Iterator[Point]:
         """The chunks of a revision as its heir's, chunk 0 first."""
         of_revision: dict[str, str | int] = {
             "doc_id": original.doc_id,
@@ -158,7 +184,8 @@ class Links(ABC):
         facts |= {"fingerprint": "", "meta_digest": ""}
 
         def inherited(point: Point) -> Point:
-            payload = {**point.payload, **own, "state": schema.STAGED, "also": {}}
+            also = _also(others, point.payload)
+            payload = {**point.payload, **own, "state": schema.STAGED, "also": also}
             ordinal = payload["ordinal"]
             if ordinal == 0:
                 payload |= facts
@@ -175,11 +202,34 @@ class Links(ABC):
         equals = {"state": schema.LINKED, "twin_of": doc_id}
         return (point.payload for point in self._find(equals))
 
-    def _tell(self, original: str, copies: Sequence[Mapping[str, Any]]) -> None:
-        """Have every chunk of `original` say where else its text stands."""
-        told = sorted(copies, key=lambda each: str(each["source"]))[:_TOLD]
-        served = {"doc_id": original, "state": schema.LIVE}  # what is staged has its own to tell
-        self._set(served, {"also": schema.also_of(told)})
+    def _tell(
+        self, original: str, copies: Sequence[Mapping[str, Any]], revision: str | None = None
+    ) -> None:
+        """Have every chunk of `original` say where else all of its text stands."""
+        copies = sorted(copies, key=lambda each: str(each["source"]))
+        which: dict[str, str | int] = {"doc_id": original}
+        # What is staged has its own to tell.
+        which |= {"state": schema.LIVE} if revision is None else {"revision": revision}
+        edges = {edge for each in copies for edge in each["stands"]}
+        if len(edges) <= 2:  # none, or all of them say the same of it
+            self._set(which, {"also": [*map(schema.also_of, copies)]})
+            points = self._find(which, fields=["start", "end", "ordinal"]) if copies else iter(())
+            for point in [each for each in points if not _also(copies, each.payload)]:
+                self._set({**which, "ordinal": point.payload["ordinal"]}, {"also": []})
+            return
+        for point in list(self._find(which, fields=["start", "end", "ordinal"])):
+            chunk = {**which, "ordinal": point.payload["ordinal"]}
+            self._set(chunk, {"also": _also(copies, point.payload)})
+
+
+def _stands(link: Mapping[str, Any]) -> Span:
+    return Span(*link["stands"])
+
+
+def _also(copies: Sequence[Mapping[str, Any]], chunk: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What a chunk tells of the copies that hold all of it."""
+    here = Span(chunk["start"], chunk["end"])
+    return [schema.also_of(each) for each in copies if _stands(each).covers(here)]
 
 
 def _record(point: Point) -> DocumentRecord:

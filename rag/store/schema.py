@@ -89,19 +89,9 @@ def document_facts(document: Document) -> dict[str, Any]:
     }
 
 
-def also_of(copies: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """What the chunks of an original say of its copies: every source, name and fact of any."""
-    also: dict[str, Any] = {"source": [], "name": []}
-    meta: dict[str, list[Any]] = {}
-    for each in copies:
-        also["source"].append(each["source"])
-        also["name"].append(each["name"])
-        for key, value in each["meta"].items():
-            seen = meta.setdefault(key, [])
-            seen += [
-                one for one in (value if isinstance(value, list) else [value]) if one not in seen
-            ]
-    return also | {"meta": meta} if also["source"] else {}
+def also_of(copy: Mapping[str, Any]) -> dict[str, Any]:
+    """What the chunks of an original say of a copy: what a filter may ask of a document."""
+    return {name: copy[name] for name in ("doc_id", "source", "name", "meta")}
 
 
 def committed(tokens: int) -> dict[str, Any]:
@@ -128,7 +118,7 @@ def chunk_of(payload: Mapping[str, Any]) -> Chunk:
         title=payload["title"],
         places=tuple(Place(*place) for place in payload["places"]),
         meta=payload["meta"],
-        also=tuple(payload.get("also", {}).get("source", ())),
+        also=tuple(each["source"] for each in payload.get("also", ())),
     )
 
 
@@ -142,6 +132,7 @@ def record_of(payload: Mapping[str, Any]) -> DocumentRecord:
         tokens=payload.get("document_tokens", 0),
         live=payload["state"] in (LIVE, LINKED),
         twin_of=payload.get("twin_of", ""),
+        title=payload.get("title", ""),
     )
 
 
@@ -157,4 +148,5 @@ RECORD_FIELDS = [
     "document_tokens",
     "state",
     "twin_of",
+    "title",
 ]

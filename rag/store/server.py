@@ -123,15 +123,18 @@ class ServerStore(Links):
 
     def _initialise(self, manifest: IndexManifest) -> None:
         """Indexes first, the manifest last: a collection with a manifest is complete."""
+        self._index_fields()
+        self._client.update_collection(
+            self._collection, metadata={_MANIFEST: manifest.to_payload()}
+        )
+
+    def _index_fields(self) -> None:
         for fields, kind in (
             (schema.KEYWORD_FIELDS, m.PayloadSchemaType.KEYWORD),
             (schema.INTEGER_FIELDS, m.PayloadSchemaType.INTEGER),
         ):
             for field in fields:
                 self._client.create_payload_index(self._collection, field, kind, wait=True)
-        self._client.update_collection(
-            self._collection, metadata={_MANIFEST: manifest.to_payload()}
-        )
 
     def manifest(self) -> IndexManifest:
         """What the index was built with: metadata of the collection."""
@@ -359,21 +362,29 @@ def _limit(name: str, condition: Condition) -> m.Range | m.DatetimeRange:
 
 
 def _filter(conditions: Sequence[Condition]) -> m.Filter:
-    must: list[m.Condition] = [_equals("state", schema.LIVE)]
+    """Live chunks whose document, or one copy of it, meets all conditions."""
+    live = _equals("state", schema.LIVE)
+    if not conditions:
+        return m.Filter(must=[live])
+    met = _met(conditions)
+    copy = m.NestedCondition(nested=m.Nested(key="also", filter=met))
+    return m.Filter(must=[live, m.Filter(should=[met, copy])])
+
+
+def _met(conditions: Sequence[Condition]) -> m.Filter:
+    must: list[m.Condition] = []
     must_not: list[m.Condition] = []
     bounds = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
     for condition in conditions:
-        should: list[Any] = []
-        for path in condition.paths:
-            if name := bounds.get(condition.operator):
-                should.append(m.FieldCondition(key=path, range=_limit(name, condition)))
-                continue
-            should += [_equals(path, value) for value in condition.alternatives]
-            should += [
-                m.FieldCondition(key=path, range=m.Range(gte=value, lte=value))
-                for value in condition.numbers
-            ]
-        (must_not if condition.operator == "!=" else must).append(m.Filter(should=should))
+        if name := bounds.get(condition.operator):
+            must.append(m.FieldCondition(key=condition.path, range=_limit(name, condition)))
+            continue
+        should: list[Any] = [_equals(condition.path, value) for value in condition.alternatives]
+        should += [
+            m.FieldCondition(key=condition.path, range=m.Range(gte=value, lte=value))
+            for value in condition.numbers
+        ]
+        (must if condition.operator == "=" else must_not).append(m.Filter(should=should))
     return m.Filter(must=must, must_not=must_not)
 
 

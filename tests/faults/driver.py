@@ -31,7 +31,18 @@ from pipelines.ingest import ingest
 from rag.store.edge import EdgeStore
 
 WRITES = frozenset(
-    {"stage", "commit", "discard", "retire", "describe", "optimize", "link", "unlink", "bequeath"}
+    {
+        "stage",
+        "commit",
+        "discard",
+        "retire",
+        "describe",
+        "optimize",
+        "link",
+        "unlink",
+        "bequeath",
+        "tell",
+    }
 )
 
 

@@ -8,11 +8,11 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from tiny_index import open_tiny
+from tiny_index import dump, open_tiny
 
 from connectors.registry import open_source
 from pipelines.ingest import ingest
-from rag.duplicates import is_copy
+from rag.duplicates import standing
 from rag.index import Index
 
 IngestUntil = Callable[[Path, Path, str, int], bool]
@@ -56,9 +56,7 @@ def said(index: Index) -> dict[str, str]:
         if record.live:
             original = index.store.served(record.twin_of) if record.twin_of else record
             assert original is not None, f"{record.name} is linked to what is gone"
-            texts[record.name.removesuffix(".txt")] = index.store.text(
-                original.doc_id, original.revision
-            )
+            texts[record.name.removesuffix(".txt")] = index.store.text(original)
     return texts
 
 
@@ -66,8 +64,20 @@ def check_nothing_is_lost(index: Index, moment: str) -> None:
     served = said(index)
     for name, text in served.items():
         possible = [texts[name] for texts in (BEFORE, AFTER) if name in texts]
-        assert any(is_copy(each, text, 0.9) for each in possible), f"{name}, killed at {moment}"
+        assert any(standing(each, text, 0.9) for each in possible), f"{name}, killed at {moment}"
     assert BEFORE.keys() & AFTER.keys() <= served.keys(), f"killed at {moment}"
+
+
+def check_copies_are_told_of(index: Index) -> None:
+    points = [payload for payload, *_ in dump(index).values()]
+    links = {(each["twin_of"], each["source"]) for each in points if each.get("state") == "linked"}
+    told = {
+        (each["doc_id"], copy["source"])
+        for each in points
+        if each.get("state") == "live"
+        for copy in each.get("also", ())
+    }
+    assert links == told
 
 
 @pytest.mark.slow
@@ -86,10 +96,11 @@ def test_a_kill_at_any_write_loses_no_copy(tmp_path: Path, ingest_until: IngestU
             check_nothing_is_lost(index, f"{at} {number}")
             report = ingest(index, [open_source(str(folder))], prune=True, yes=True)
             assert report.failed == []
+            check_copies_are_told_of(index)
             served = said(index)
             assert served.keys() == AFTER.keys()
             for name, text in served.items():
-                assert is_copy(AFTER[name], text, 0.9), f"{name} after {at} {number}"
+                assert standing(AFTER[name], text, 0.9), f"{name} after {at} {number}"
             again = ingest(index, [open_source(str(folder))], prune=True, yes=True)
             assert (again.unchanged, again.embedded_tokens) == (len(AFTER), 0)
         shutil.rmtree(path)
