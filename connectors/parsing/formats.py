@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from connectors.parsing import delimited, docx, epub, html, markdown, pdf, pptx, text, xlsx
+from connectors.parsing import (
+    delimited,
+    docx,
+    email_message,
+    epub,
+    html,
+    markdown,
+    notebook,
+    pdf,
+    pptx,
+    text,
+    xlsx,
+)
 from connectors.parsing.base import Parsed
 from connectors.parsing.filing import form_in
 from connectors.parsing.filing_map import ITEMS_VERSION, with_items
@@ -59,6 +71,8 @@ _PPTX = Format("PowerPoint", pptx.PARSER_VERSION, pptx.parse)
 _XLSX = Format("Excel", xlsx.PARSER_VERSION, xlsx.parse)
 _CSV = Format("CSV", delimited.PARSER_VERSION, delimited.parse_csv)
 _TSV = Format("TSV", delimited.PARSER_VERSION, delimited.parse_tsv)
+_MAIL = Format("mail", email_message.PARSER_VERSION, email_message.parse)
+_NOTEBOOK = Format("Jupyter notebook", notebook.PARSER_VERSION, notebook.parse)
 _EPUB = Format("EPUB", epub.PARSER_VERSION, epub.parse)
 
 FORMATS: Mapping[str, Format] = {
@@ -77,6 +91,8 @@ FORMATS: Mapping[str, Format] = {
     ".csv": _CSV,
     ".tsv": _TSV,
     ".epub": _EPUB,
+    ".eml": _MAIL,
+    ".ipynb": _NOTEBOOK,
 }
 
 
