@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from threading import Lock
 from typing import BinaryIO, NamedTuple
 
 from connectors.base import SourceRef
@@ -40,7 +41,8 @@ class JsonlConnector:
         self._given = path
         self._path = os.path.abspath(os.path.expanduser(path))
         self._id, self._text, self._title = id_field, text_field, title_field
-        self._offsets: dict[str, int] = {}
+        self._offsets: dict[str, int] | None = None
+        self._lock = Lock()
 
     @property
     def namespace(self) -> str:
@@ -75,10 +77,7 @@ class JsonlConnector:
         """
         if ref.problem is not None:
             raise ref.problem
-        if ref.key not in self._offsets:
-            for _ in self.list():
-                pass
-        data = self._line_at(self._offsets.get(ref.key))
+        data = self._line_at(self._held().get(ref.key))
         if self._fingerprint(data) != ref.fingerprint:
             raise DocumentError("the file has changed since it was listed", hint="run this again")
         row = parse_row(data)
@@ -114,6 +113,18 @@ class JsonlConnector:
             problem = error
         source = self._given + at_line if problem else self._given
         return SourceRef(key, source, name, self._fingerprint(line.data), problem)
+
+    def _held(self) -> Mapping[str, int]:
+        """Where each line stands; another process than the one that listed looks anew."""
+        with self._lock:  # of several threads that come first, one lists
+            if self._offsets is None:
+                try:
+                    for _ in self.list():
+                        pass
+                except UsageError as error:
+                    self._offsets = None  # what it holds by now is not all
+                    raise DocumentError(error.message, hint=error.hint) from error
+            return self._offsets or {}
 
     def _line_at(self, offset: int | None) -> bytes:
         try:

@@ -18,7 +18,7 @@ from rag.errors import DocumentError, RagError, SourceError, UsageError
 __all__ = ["EdgarApi"]
 
 _LARGEST_LIST = 256 * 2**20
-_MOST_PAGES = 200
+_MOST_PAGES = 1_000
 _PAGE_NAME = re.compile(r"CIK\d{10}-submissions-\d{3,6}\.json")
 _CONTACT = 'set sources.contact = "Your Name you@example.org" (RAG_SOURCES__CONTACT)'
 _UNDECLARED = b"Undeclared Automated Tool"
@@ -100,6 +100,9 @@ class EdgarApi:
         url = f"{self._www}/Archives/{folder}/{filing.accession}-index-headers.html"
         page = self._get(url).decode("utf-8", "replace")
         listed = read_submission(html.unescape(page).encode()).documents
+        if not listed:
+            # There is the filing itself at least: without it all exhibits would look deleted.
+            raise _not_as_documented(url)
         return [Exhibit(each.type, each.name) for each in listed if each.name]
 
     def url(self, filing: Filing) -> str:
@@ -121,7 +124,9 @@ class EdgarApi:
         return content
 
     def _pages(self, files: Any, since: str) -> Iterator[str]:
-        for page in files[:_MOST_PAGES]:
+        if len(files) > _MOST_PAGES:
+            raise ValueError(len(files))
+        for page in files:
             name = page["name"]
             if not _PAGE_NAME.fullmatch(name):
                 raise ValueError(name)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
+from threading import Lock
 
 from connectors.base import SourceRef
 from connectors.edgar.api import EdgarApi
 from connectors.edgar.filing import Filing, FilingKey, split_key
 from connectors.edgar.options import EdgarOptions
 from connectors.edgar.reading import VERSION, cover_facts, read_filing
-from rag.errors import DocumentError, UsageError
+from rag.errors import DocumentError, SourceError, UsageError
 from rag.types import Document
 
 __all__ = ["EdgarConnector"]
@@ -38,8 +39,9 @@ class EdgarConnector:
     def __init__(self, api: EdgarApi, companies: Sequence[str], options: EdgarOptions) -> None:
         self._api, self._named, self._options = api, tuple(companies), options
         self._companies: dict[int, str] | None = None
-        self._filings: dict[str, Filing] = {}
+        self._filings: dict[str, Filing] | None = None
         self._oldest: dict[int, str] = {}
+        self._lock = Lock()
 
     def list(self) -> Iterable[SourceRef]:
         """The wanted filings of each company, the newest first.
@@ -77,7 +79,7 @@ class EdgarConnector:
         Raises:
             DocumentError: it cannot be had or read.
         """
-        filing = self._filings.get(ref.key)
+        filing = self._held().get(ref.key)
         if filing is None:
             raise DocumentError("not listed any more", hint="run this again")
         if not filing.document.lower().endswith(_READABLE):
@@ -123,7 +125,17 @@ class EdgarConnector:
     def _is_recent(self, key: str, parts: FilingKey) -> bool:
         if not self._options.most or parts.cik not in self._oldest:
             return True
-        return key in self._filings or parts.filed > self._oldest[parts.cik]
+        return key in (self._filings or {}) or parts.filed > self._oldest[parts.cik]
+
+    def _held(self) -> Mapping[str, Filing]:
+        """What was listed last; another process than the one that listed asks anew."""
+        with self._lock:  # of several threads that come first, one lists
+            if self._filings is None:
+                try:
+                    self.list()
+                except (SourceError, UsageError) as error:
+                    raise DocumentError(error.message, hint=error.hint) from error
+            return self._filings or {}
 
     def _resolved(self) -> dict[int, str]:
         """Each company's number, with the ticker that it was asked for by, or ""."""

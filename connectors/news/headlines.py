@@ -208,6 +208,7 @@ class HeadlinesConnector:
                     for _ in self.list():
                         pass
                 except UsageError as error:
+                    self._offsets = None  # what it holds by now is not all
                     raise DocumentError(error.message, hint=error.hint) from error
             return self._offsets or {}
 

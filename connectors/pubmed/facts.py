@@ -162,7 +162,7 @@ def _date(element: etree._Element | None) -> str:
 
 
 def _month(written: str) -> int:
-    if written.isdecimal() and 1 <= int(written[:4]) <= 12:
+    if written.isdecimal() and len(written) <= 2 and 1 <= int(written) <= 12:
         return int(written)
     short = written[:3].lower()
     return _MONTHS.index(short) + 1 if short in _MONTHS else 0

@@ -48,7 +48,7 @@ class FileConnector:
         self._root = os.path.abspath(os.path.expanduser(place))
         self._most = 4 * access.most_bytes
         self._files: list[RecordFile] = []
-        self._places: dict[str, int] = {}
+        self._places: dict[str, int] | None = None
         self._held: dict[str, Parsed | DocumentError] = {}
         self._reading: _Reading | None = None
         self._lock = Lock()
@@ -83,7 +83,11 @@ class FileConnector:
         return refs + problems
 
     def prepare(self, refs: Sequence[SourceRef]) -> None:
-        """Read these in one pass over the files that hold them, and hold them until fetched."""
+        """Read these in one pass over the files that hold them, and hold them until fetched.
+
+        Raises:
+            DocumentError: nothing was listed, and it cannot be now.
+        """
         with self._lock:
             self._held = {}
             self._read([ref for ref in refs if ref.problem is None])
@@ -98,18 +102,26 @@ class FileConnector:
             raise ref.problem
         with self._lock:
             if ref.key not in self._held:
-                if not self._places:
-                    self.list()
                 self._read([ref])
             found = self._held.pop(ref.key, None) or _changed()
         if isinstance(found, DocumentError):
             raise found
         return make_document(self.namespace, ref, found)
 
+    def _listed(self) -> Mapping[str, int]:
+        """Where each record stands; another process than the one that listed looks anew."""
+        if self._places is None:
+            try:
+                self.list()
+            except UsageError as error:
+                raise DocumentError(error.message, hint=error.hint) from error
+        return self._places or {}
+
     def _read(self, refs: Sequence[SourceRef]) -> None:
         wanted: dict[int, dict[int, SourceRef]] = {}
+        places = self._listed()
         for ref in refs:
-            if (place := self._places.get(ref.key)) is not None:
+            if (place := places.get(ref.key)) is not None:
                 number, ordinal = place >> _ORDINAL_BITS, place & ((1 << _ORDINAL_BITS) - 1)
                 wanted.setdefault(number, {})[ordinal] = ref
         for number in sorted(wanted):

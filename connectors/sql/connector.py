@@ -208,6 +208,7 @@ class SqlConnector:
                     for _ in self.list():
                         pass
                 except (SourceError, UsageError) as error:
+                    self._keys = None  # what it holds by now is not all
                     raise DocumentError(error.message, hint=error.hint) from error
             return self._keys or {}
 

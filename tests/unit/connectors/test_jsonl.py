@@ -195,3 +195,14 @@ def test_facts_are_always_storable(row: dict[str, object]) -> None:
     kept = rows.facts(row)
     json.dumps(kept, allow_nan=False, ensure_ascii=False).encode("utf-8")
     assert all(not isinstance(value, dict) for value in kept.values())
+
+
+def test_another_process_whose_file_is_gone_says_so(write: Write) -> None:
+    path = write({"id": "a", "text": "x"})
+    (ref,) = JsonlConnector(path).list()
+    fresh = JsonlConnector(path)
+    Path(path).unlink()
+    with pytest.raises(DocumentError, match="cannot read"):
+        fresh.fetch(ref)
+    Path(path).write_text('{"id": "a", "text": "x"}\n')
+    assert fresh.fetch(ref).text == "x"

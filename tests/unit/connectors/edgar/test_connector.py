@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from connectors.base import Access, Connector
-from connectors.edgar import EdgarApi, EdgarConnector
+from connectors.edgar import EdgarApi, EdgarConnector, api
 from rag.errors import DocumentError, SourceError, UsageError
 
 Connect = Callable[..., EdgarConnector]
@@ -334,7 +335,32 @@ def test_a_filing_on_paper_is_said_to_be_one(edgar: Any, connect: Connect) -> No
         connector.fetch(ref)
 
 
-def test_what_was_never_listed_is_not_fetched(connect: Connect) -> None:
-    (ref,) = connect(forms=("10-Q",)).list()
-    with pytest.raises(DocumentError, match="not listed"):
-        connect().fetch(ref)
+def test_another_process_than_the_one_that_listed_asks_once(edgar: Any, connect: Connect) -> None:
+    connector = connect(forms=("10-Q",))
+    (ref,) = connector.list()
+    edgar.asked.clear()
+    fresh = connect(forms=("10-Q",))
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(fresh.fetch, [ref] * 8))
+    assert edgar.asked.count(SUBMISSIONS) == 1
+    assert found == [connector.fetch(ref)] * 8
+    with pytest.raises(DocumentError, match="not listed any more"):
+        connect(forms=("8-K",)).fetch(ref)
+    edgar.pages[SUBMISSIONS] = 404
+    with pytest.raises(DocumentError, match="no company of CIK 320193"):
+        connect(forms=("10-Q",)).fetch(ref)
+
+
+def test_more_pages_than_are_asked_for_are_no_listing(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "_MOST_PAGES", 0)
+    with pytest.raises(SourceError, match="not what EDGAR documents"):
+        list(connect().list())
+
+
+def test_an_index_without_documents_does_not_retire_exhibits(edgar: Any, connect: Connect) -> None:
+    folder = "/Archives/edgar/data/320193/000119312519292676"
+    edgar.pages[f"{folder}/0001193125-19-292676-index-headers.html"] = b"<html>come back later"
+    with pytest.raises(SourceError, match="not what EDGAR documents"):
+        list(connect(exhibits=True, since=date(2019, 1, 1)).list())

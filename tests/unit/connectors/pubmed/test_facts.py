@@ -74,3 +74,9 @@ def test_ids_are_the_articles_own_and_not_those_it_cites(article: Article) -> No
     found = facts(article(inside=wrong + right, data=cited))
     assert found["doi"] == "10.1/right"
     assert "pmcid" not in found
+
+
+def test_a_month_of_endless_digits_is_none(article: Callable[..., str]) -> None:
+    date = f"<ArticleDate><Year>2020</Year><Month>0{'1' * 5_000}</Month></ArticleDate>"
+    record = etree.fromstring(article(inside=date))
+    assert read_facts(record)["published"] == "2020"

@@ -261,3 +261,21 @@ def test_places_that_are_not_there(tmp_path: Path) -> None:
         folder(tmp_path / "none").list()
     with pytest.raises(UsageError, match=r"no \.xml or \.xml\.gz files"):
         folder(tmp_path).list()
+
+
+def test_another_process_reads_batches_and_says_what_is_gone(
+    save: Save, article: Article, opened: list[str]
+) -> None:
+    path = save("pubmed24n0001.xml.gz", *(article(str(n), f"T{n}") for n in range(1, 6)))
+    refs = FileConnector(str(path), RecordOptions(), Access()).list()
+    opened.clear()
+    fresh = FileConnector(str(path), RecordOptions(), Access())
+    fresh.prepare(refs)
+    assert [fresh.fetch(ref).title for ref in refs] == ["T1", "T2", "T3", "T4", "T5"]
+    assert len(opened) == 2  # once to list, once for all of the batch
+    path.unlink()
+    gone = FileConnector(str(path), RecordOptions(), Access())
+    with pytest.raises(DocumentError, match="cannot read"):
+        gone.prepare(refs)
+    with pytest.raises(DocumentError, match="cannot read"):
+        gone.fetch(refs[0])
