@@ -94,8 +94,7 @@ class Listing:
             found = self._ask(address) if level else self._first(start, depth)
             if isinstance(found, DocumentError):
                 # What it links to is not known either, so it must not be named alone.
-                lost = level < depth and is_passing(found)
-                yield self._gap(found) if lost else self._ref(address, "", found)
+                yield self._gap(found) if level < depth else self._ref(address, "", found)
                 continue
             key = normal(found[0].url) if found else address
             if found is None or (key != address and level and not self._is_new(key, seen)):
@@ -110,6 +109,8 @@ class Listing:
                     break
                 seen.add(link)
                 queue.append((link, level + 1))
+            if found[1].cut and level < depth:
+                yield self._gap(DocumentError(f"{key}: more links than are followed"))
         if is_cut:
             yield self._gap(self._too_many())
 

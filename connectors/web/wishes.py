@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 from connectors.net.client import Response
 from connectors.web.manners import AGENT
@@ -20,10 +20,11 @@ _MOST_BYTES = 32 * 2**20  # of one page; no reader ever came to the links behind
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """Whether the page may be indexed, and the links on it that may be followed."""
+    """Whether the page may be indexed, the links on it to follow, and whether it has more."""
 
     index: bool = True
     links: tuple[str, ...] = ()
+    cut: bool = False
 
 
 def wishes_of(found: Response) -> Wishes:
@@ -34,33 +35,59 @@ def wishes_of(found: Response) -> Wishes:
     """
     words = _header_words(found.headers.get("x-robots-tag", ""))
     suffix = suffix_of(found)
-    tree = _tree(content_of(found, suffix)[:_MOST_BYTES]) if suffix in MARKUP else None
-    if tree is None:
-        return Wishes(not words & {"noindex", "none"})
-    for meta in tree.iter("meta"):
+    markup = content_of(found, suffix) if suffix in MARKUP else b""
+    tags = _read(markup[:_MOST_BYTES])
+    for meta in tags.metas:
         if meta.get("name", "").strip().lower() in ("robots", AGENT):
             words |= _words(meta.get("content", ""))
-    follow = not words & {"nofollow", "none"}
-    links = islice(_links(tree, found.url), _MOST_LINKS) if follow else ()
-    return Wishes(not words & {"noindex", "none"}, tuple(dict.fromkeys(links)))
+    index = not words & {"noindex", "none"}
+    if words & {"nofollow", "none"}:
+        return Wishes(index)
+    links = dict.fromkeys(islice(_links(tags, found.url), _MOST_LINKS + 1))
+    cut = len(links) > _MOST_LINKS or len(markup) > _MOST_BYTES
+    return Wishes(index, tuple(islice(links, _MOST_LINKS)), cut)
 
 
-def _tree(markup: bytes) -> Any:
+class _Tags:
+    """The start tags that say something here, as lxml's parser comes upon them.
+
+    Not a tree: libxml2 makes none of elements nested over 256 deep, and is silent about it.
+    """
+
+    def __init__(self) -> None:
+        self.metas: list[dict[str, str]] = []
+        self.bases: list[str] = []
+        self.links: list[str] = []
+
+    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
+        """Note a tag."""
+        if tag == "meta":
+            self.metas.append(dict(attributes))
+        elif tag == "base" and "href" in attributes:
+            self.bases.append(attributes["href"])
+        elif tag in ("a", "area") and "href" in attributes and not _is_nofollow(attributes):
+            self.links.append(attributes["href"])
+
+    def close(self) -> None:
+        """The page ends."""
+
+
+def _is_nofollow(attributes: Mapping[str, str]) -> bool:
+    return "nofollow" in attributes.get("rel", "").lower().split()
+
+
+def _read(markup: bytes) -> _Tags:
     from lxml import etree
 
-    try:
-        return etree.fromstring(markup, etree.HTMLParser(no_network=True))
-    except etree.XMLSyntaxError:  # empty, or nothing but a comment
-        return None
+    tags = _Tags()
+    with suppress(etree.XMLSyntaxError):  # empty, or nothing but a comment
+        etree.fromstring(markup, etree.HTMLParser(target=tags, no_network=True))
+    return tags
 
 
-def _links(tree: Any, where: str) -> Iterable[str]:
-    bases = (resolve(where, node.get("href")) for node in tree.iter("base") if node.get("href"))
-    base = next((found for found in bases if found), where)
-    for node in tree.iter("a", "area"):
-        link = node.get("href")
-        if link is None or "nofollow" in node.get("rel", "").lower().split():
-            continue
+def _links(tags: _Tags, where: str) -> Iterator[str]:
+    base = next(filter(None, (resolve(where, each) for each in tags.bases)), where)
+    for link in tags.links:
         if found := resolve(base, link):
             yield found
 

@@ -10,7 +10,7 @@ import pytest
 
 from connectors.base import Access
 from connectors.registry import open_source
-from connectors.web import WebConnector
+from connectors.web import WebConnector, wishes
 from rag.errors import DocumentError, SourceError, UsageError
 
 Connect = Callable[..., WebConnector]
@@ -357,3 +357,40 @@ def test_a_page_that_holds_nothing_is_an_error_of_its_own(
     (ref,) = connector.list()
     with pytest.raises(DocumentError):
         connector.fetch(ref)
+
+
+@pytest.mark.parametrize("status", [403, 401])
+def test_a_page_that_refuses_hides_what_it_links_to(
+    status: int, site: Any, connect: Connect
+) -> None:
+    site.page("/", linked("/hub", "/a"))
+    site.page("/hub", linked("/behind"), status=status)
+    site.page("/a", linked())
+    refs = list(connect("/", depth=2).list())
+    assert [(ref.key.removeprefix(site.url), ref.problem is None) for ref in refs] == [
+        ("/", True),
+        ("", False),  # nothing is retired: nobody knows what lies behind
+        ("/a", True),
+    ]
+    shallow = list(connect("/", depth=1).list())
+    assert [ref.key.removeprefix(site.url) for ref in shallow] == ["/", "/hub", "/a"]
+
+
+def test_links_are_found_however_deep_they_stand(site: Any, connect: Connect) -> None:
+    deep = "<div>" * 3_000 + '<a href="/deep">x</a>' + "</div>" * 3_000
+    site.page("/", f'<html><body>{deep}<a href="/after">y</a></body></html>')
+    site.page("/deep", linked())
+    site.page("/after", linked())
+    assert keys(connect("/", depth=1), site) == ["/", "/deep", "/after"]
+
+
+def test_more_links_than_are_followed_retire_nothing(
+    site: Any, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wishes, "_MOST_LINKS", 2)
+    site.page("/", linked("/a", "/b", "/c"))
+    for path in ("/a", "/b", "/c"):
+        site.page(path, linked("/a", "/b"))
+    refs = list(connect("/", depth=1).list())
+    assert [ref.key.removeprefix(site.url) for ref in refs] == ["/", "", "/a", "/b"]
+    assert "more links than are followed" in str(refs[1].problem)
