@@ -19,23 +19,25 @@ _LONGEST_TITLE = 200
 _CONTENTS = 8_000  # characters that a table of contents, with all its notes, takes at most
 _COVER = 6_000
 
+# No pattern may go over the same blanks twice: a hostile text has millions of them.
 # "Item 7.", "ITEM 1A —", "Items 1 and 2.", "Part II, Item 5:", "Item 2.02 |", alone or with its
 # title, which may stand on the next line or in the next cell.
 _ITEM = re.compile(
-    r"""(?:^|\f)[^\S\n]*(?:[|•·*]+[^\S\n]*)?
-    (?P<head>(?:part[^\S\n]+[iv]{1,3}[^\S\n]*[,.:|–—-]*[^\S\n]*)?items?)
+    r"""(?:^|\f)[^\S\n\f]*(?:[|•·*]+[^\S\n]*)?
+    (?P<head>(?:part[^\S\n]+[iv]{1,3}[^\S\n]*(?:[,.:|–—-]+[^\S\n]*)?)?items?)
     [\s|]*(?P<number>\d{1,2}(?:\.\d{2}|[^\S\n]?\(?[ABC]\)?(?![a-z]))?)(?!\d)
     (?:[^\S\n]*(?:and|&|,)[^\S\n]*(?:items?[^\S\n]*)?\d{1,2}[ABC]?(?!\d))*
-    (?=[\s.:|–—-]*(?P<title>[^\n]*))""",  # noqa: RUF001
+    (?=[\s.:|–—-]*(?P<title>[^\n]{0,400}))""",  # noqa: RUF001
     re.IGNORECASE | re.MULTILINE | re.VERBOSE,
 )
 _PART = re.compile(
-    r"(?:^|\f)[^\S\n]*(?P<title>part[^\S\n]+(?P<number>iv|i{1,3})(?:[^\S\n]*[.:|–—-]*[^\S\n]*"  # noqa: RUF001
+    r"(?:^|\f)[^\S\n\f]*(?P<title>part[^\S\n]+(?P<number>iv|i{1,3})"
+    r"(?:[^\S\n]*(?:[.:|–—-]+[^\S\n]*)?"  # noqa: RUF001
     r"(?:financial|other)[^\S\n]+information)?)[.:]?[^\S\n]*$",
     re.IGNORECASE | re.MULTILINE,
 )
 _SIGNATURES = re.compile(
-    r"(?:^|\f)[^\S\n]*(signatures?)[.:]?[^\S\n]*$", re.IGNORECASE | re.MULTILINE
+    r"(?:^|\f)[^\S\n\f]*(signatures?)[.:]?[^\S\n]*$", re.IGNORECASE | re.MULTILINE
 )
 # What a reference goes on with, and what a line ends with that a reference is the next word of.
 _REFERENCE = re.compile(

@@ -35,6 +35,7 @@ _PARAGRAPHS = HEADINGS | {"p", "ul", "ol", "dl", "table", "blockquote", "figure"
 _LISTS = {"ul", "ol", "dl"}
 _LONGEST_TITLE = 300
 _MOST_TAGS = 3_000_000  # opening or closing; a tree of them takes about 0.5 kB each
+_DEEPEST = 20_000
 _NUMBER = re.compile(r"-?\d{1,9}")
 
 
@@ -86,7 +87,16 @@ def _soup(markup: str) -> BeautifulSoup:
         # Beautiful Soup warns of markup that looks like XML or a file's name; XHTML filings do.
         warnings.simplefilter("ignore", UserWarning)
         # As UTF-8, not str, and said so: a charset that the page declares has had its say.
-        return BeautifulSoup(markup.encode("utf-8"), "lxml", from_encoding="utf-8")
+        return _Soup(markup.encode("utf-8"), "lxml", from_encoding="utf-8")
+
+
+class _Soup(BeautifulSoup):
+    """A tree of bounded depth: for each text Beautiful Soup goes down all that is open."""
+
+    def pushTag(self, tag: Tag) -> None:  # noqa: N802
+        if len(self.tagStack) > _DEEPEST:
+            raise DocumentError(f"page nested too deep: over {_DEEPEST:,} elements in each other")
+        super().pushTag(tag)
 
 
 @dataclass(slots=True)

@@ -64,4 +64,4 @@ def _rows(table: Tag) -> list[list[_Cell]]:
 
 def _width(cell: Tag) -> int:
     span = str(cell.get("colspan", ""))
-    return min(max(int(span), 1), _WIDEST) if span.isdecimal() else 1
+    return min(max(int(span[:9]), 1), _WIDEST) if span.isdecimal() else 1

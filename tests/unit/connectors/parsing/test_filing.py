@@ -272,3 +272,18 @@ def test_real_filings(shared: Path) -> None:
     # AMERICANEXPRESS has one heading for four items.
     assert all(count >= 18 for count in annuals), counts
     assert all(count >= 2 for form, count in counts.values() if form), counts
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "\f" * 100_000,
+        "part i" + " " * 100_000 + "x",
+        "\fitem 1 x" * 20_000,
+        ("item 1 business " + "\u201c" * 3_000 + "\n") * 50,
+        annual() + " " * 100_000 + "x" + "\f" * 100_000,
+    ],
+)
+def test_blanks_without_end_take_no_time(hostile: str) -> None:
+    # Each took minutes to hours: a test that hangs has failed.
+    item_sections(hostile, "10-K")

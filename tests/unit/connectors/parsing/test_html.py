@@ -209,3 +209,14 @@ def test_sections_start_with_their_titles_and_nest_in_any_soup(pieces: list[str]
         assert all(outer.level < section.level for outer in around)
         around.append(section)
     assert parsed.text == parsed.text.strip("\n")
+
+
+def test_elements_nested_without_end_are_refused() -> None:
+    # Beautiful Soup would take hours of them.
+    with pytest.raises(DocumentError, match="page nested too deep"):
+        parse(b"<font>" * 100_000 + b"x</font>" * 100_000)
+
+
+def test_a_span_of_endless_digits_is_no_fault() -> None:
+    cell = f"<td colspan={'9' * 5_000}>"
+    assert parse(f"<table><tr>{cell}a<td>b</table>".encode()).text == "a | b"
