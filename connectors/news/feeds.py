@@ -183,8 +183,9 @@ def _split_login(address: str) -> tuple[str, bytes]:
     """An address without its login, and the login as it is sent."""
     try:
         parts = urlsplit(address)
-    except ValueError as error:
-        raise UsageError(f"news: malformed address: {error}", hint="check the address") from None
+    except ValueError:
+        # Not what it says: it quotes what it could not read, passwords too.
+        raise UsageError("news: malformed address", hint="check the address") from None
     login, _, host = parts.netloc.rpartition("@")
     name, _, password = login.partition(":")
     sent = f"{unquote(name)}:{unquote(password)}".encode() if login else b""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import codecs
 import csv
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
 __all__ = ["BrokenTable", "Row", "read_rows"]
 
-_LONGEST_LINE = 1 << 20  # bytes; Python's csv allows a field of 131,072 characters at most
+_LONGEST_LINE = 1 << 20  # bytes,
+_LONGEST_ROW = 1 << 24  # and of all lines that a row runs over
 
 
 class BrokenTable(Exception):
@@ -32,11 +34,14 @@ def read_rows(file: BinaryIO, delimiter: str) -> Iterator[Row]:
     Raises:
         BrokenTable: a quotation mark is out of place, or a field or line too long.
     """
+    # The module has one limit of a field for everybody, which others lift; ours is that of a row.
+    csv.field_size_limit(sys.maxsize)
     lines = _Lines(file)
     # Strictly: a mark that is never closed would quietly swallow the rows behind it.
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         line, offset = reader.line_num + 1, lines.offset
+        lines.start = offset
         try:
             cells = next(reader)
         except StopIteration:
@@ -48,11 +53,11 @@ def read_rows(file: BinaryIO, delimiter: str) -> Iterator[Row]:
 
 
 class _Lines:
-    """The lines of a file as text, for csv; `offset` is where the next one begins."""
+    """The lines of a file as text, for csv; `offset` is where the next begins, `start` the row."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self.offset = file.tell()
+        self.offset = self.start = file.tell()
 
     def __iter__(self) -> _Lines:
         return self
@@ -63,6 +68,8 @@ class _Lines:
             raise StopIteration
         if len(data) > _LONGEST_LINE:
             raise csv.Error(f"over {_LONGEST_LINE:,} bytes without a line end")
+        if self.offset + len(data) - self.start > _LONGEST_ROW:
+            raise csv.Error(f"over {_LONGEST_ROW:,} bytes in one row")
         text = data.removeprefix(codecs.BOM_UTF8) if self.offset == 0 else data
         self.offset += len(data)
         try:

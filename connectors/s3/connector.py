@@ -63,6 +63,11 @@ class S3Connector:
         self._bucket, _, self._prefix = place.removeprefix("//").partition("/")
         if not self._bucket:
             raise UsageError("no bucket in an s3: source", hint="write s3://bucket/prefix")
+        if "@" in self._bucket:  # no bucket's name has one, and a login is not shown
+            raise UsageError(
+                "an s3: source with a login in it",
+                hint="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile",
+            )
         self._folder = self._prefix
         if self._prefix and not self._prefix.endswith("/"):
             self._folder += "/"

@@ -503,3 +503,10 @@ def test_a_wrong_source(source: str, message: str) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"cannot read .*none\.xml: No such file"):
         open_source(f"news:{tmp_path / 'none.xml'}").list()
+
+
+@pytest.mark.parametrize("login", ["jane:[hush]", "jane:hush\u2100"])
+def test_a_malformed_address_does_not_show_its_password(login: str) -> None:
+    with pytest.raises(UsageError, match="malformed address") as caught:
+        open_source(f"news:https://{login}@example.org/feed")
+    assert "hush" not in f"{caught.value} {caught.value.hint}"

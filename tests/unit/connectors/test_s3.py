@@ -705,3 +705,9 @@ def test_a_restored_object_may_be_read(serve: Callable[..., Server]) -> None:
     assert frozen.problem is not None
     assert restored.problem is None
     assert server.asked[0][1]["x-amz-optional-object-attributes"] == "RestoreStatus"
+
+
+def test_a_login_in_a_source_is_not_shown() -> None:
+    with pytest.raises(UsageError, match="a login in it") as caught:
+        open_source("s3://AKIAX:hush@bucket/prefix")
+    assert "hush" not in f"{caught.value} {caught.value.hint}"
