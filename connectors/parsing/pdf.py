@@ -1,15 +1,19 @@
-"""PDF: the text of each page as pdfium reads it, sections from the outline."""
+"""PDF: the text of each page as pdfium reads it, or OCR; sections from the outline."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 import pypdfium2 as pdfium  # type: ignore[import-untyped]
+from numpy.typing import NDArray
 from pypdfium2.raw import (  # type: ignore[import-untyped]
     FPDF_ERR_PASSWORD,
     FPDF_ERR_SECURITY,
@@ -21,6 +25,7 @@ from pypdfium2.raw import (  # type: ignore[import-untyped]
     FPDF_LoadMemDocument64,
 )
 
+from connectors.parsing import ocr
 from connectors.parsing.base import Heading, Parsed, nest
 from connectors.parsing.furniture import furniture
 from rag.errors import DocumentError
@@ -28,10 +33,17 @@ from rag.spans import Span
 
 __all__ = ["PARSER_VERSION", "parse"]
 
-PARSER_VERSION = "pdf-2"
+# A scan that could not be read is read when the package for it is there.
+PARSER_VERSION = "pdf-2" + (f"+{ocr.OCR_VERSION}" if ocr.available() else "")
+
+_T = TypeVar("_T")
 
 _BREAK = "\n\f"  # a form feed alone is dropped by tokenizers: two words would become one
 _SLACK = 1.0  # points: a heading's letters may rise a little above where its entry points
+
+_DPI = 200  # of a scanned page as it is shown to the OCR
+_MOST_PIXELS = 25_000_000  # of such a page; one too large for them is shown smaller
+_MOST_OCR_PAGES = 2_000  # of a document, at some seconds each
 
 _PDFIUM = Lock()  # pdfium is not thread-safe, not even across documents
 
@@ -41,30 +53,70 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _FILE_NAME = re.compile(r"\.(pdf|docx?|xlsx?|pptx?|html?|rtf|txt|indd|qxd|tmp)$", re.IGNORECASE)
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What pdfium reads: each page's text, which pages are scans, the outline, the labels."""
+
+    texts: list[str]
+    scans: list[int]
+    outline: list[tuple[int, int, int, str]]
+    info: dict[str, str]
+
+
 def parse(data: bytes) -> Parsed:
     r"""Pages end with a form feed, line ends as "\n", sections from the outline if there is one.
 
     Running heads, feet and page numbers are left out. A section starts where its outline entry
-    points to: at that height of its page, or at the page's start where it names none. `meta` has
-    the author and the subject, and `pages_without_text` where some pages are scans.
+    points to: at that height of its page, or at the page's start where it names none. Scanned
+    pages are read by OCR where the extra for it is installed. `meta` has the author and the
+    subject, `ocr_pages`, how many pages OCR gave a text to, and `pages_without_text`, how many
+    scans have none.
 
     Raises:
         DocumentError: it is damaged, encrypted, or holds no text.
     """
+    found = _open(data, _read)
+    by_ocr = dict[int, str]()
+    if ocr.available():
+        for number in found.scans[:_MOST_OCR_PAGES]:
+            # pdfium's lock is free while OCR takes its seconds: other PDFs are read meanwhile.
+            image = _open(data, partial(_image, number=number))
+            by_ocr[number] = _canonical(ocr.read(image))
+    return _parsed(found, {number: text for number, text in by_ocr.items() if text.strip()})
+
+
+def _open(data: bytes, do: Callable[[Any], _T]) -> _T:
+    """What `do` makes of the PDF, alone with pdfium."""
     with _PDFIUM:
         try:
             with closing(pdfium.PdfDocument(data)) as pdf:
-                return _read(pdf)
+                return do(pdf)
         except pdfium.PdfiumError as error:
             raise _reason(error, data) from error
 
 
-def _read(pdf: Any) -> Parsed:
-    raw, scans = list[str](), 0
+def _read(pdf: Any) -> _Found:
+    texts, scans = list[str](), list[int]()
     for number in range(len(pdf)):
         with closing(pdf[number]) as page:
-            raw.append(_page_text(page))
-            scans += not raw[-1].strip() and _has_image(page)
+            texts.append(_page_text(page))
+            if not texts[-1].strip() and _has_image(page):
+                scans.append(number)
+    info = {name: _info(pdf, name) for name in ("Title", "Author", "Subject")}
+    return _Found(texts, scans, list(_outline(pdf, texts)), info)
+
+
+def _image(pdf: Any, number: int) -> NDArray[np.uint8]:
+    """The grey levels of a page, of shape (height, width), copied out of pdfium."""
+    with closing(pdf[number]) as page:
+        width, height = page.get_size()
+        scale = min(_DPI / 72, (_MOST_PIXELS / max(1, width * height)) ** 0.5)
+        with closing(page.render(scale=scale, grayscale=True)) as bitmap:
+            return np.array(bitmap.to_numpy(), dtype=np.uint8).reshape(bitmap.height, bitmap.width)
+
+
+def _parsed(found: _Found, by_ocr: Mapping[int, str]) -> Parsed:
+    raw = [by_ocr.get(number, text) for number, text in enumerate(found.texts)]
     dropped = furniture(raw)
     texts = [
         "".join(gone.complement(len(page)).texts_in(page))
@@ -72,20 +124,20 @@ def _read(pdf: Any) -> Parsed:
     ]
     text = _BREAK.join(texts)
     if not text.strip():
-        raise _no_text(len(texts), scans)
+        raise _no_text(len(texts), len(found.scans))
     pages = list(accumulate((len(page) + len(_BREAK) for page in texts[:-1]), initial=0))
     meta: dict[str, Any] = {
-        name.lower(): value for name in ("Author", "Subject") if (value := _info(pdf, name))
+        name.lower(): found.info[name] for name in ("Author", "Subject") if found.info[name]
     }
-    if scans:
-        meta["pages_without_text"] = scans
+    counts = {"ocr_pages": len(by_ocr), "pages_without_text": len(found.scans) - len(by_ocr)}
+    meta |= {name: count for name, count in counts.items() if count}
     headings = [
         Heading(pages[number] + at - dropped[number].clip(Span(0, at)).length, level, title)
-        for number, at, level, title in _outline(pdf, raw)
+        for number, at, level, title in found.outline
     ]
     return Parsed(
         text,
-        title=_title(_info(pdf, "Title")),
+        title=_title(found.info["Title"]),
         sections=nest(headings, len(text)),
         pages=tuple(pages),
         meta=meta,
@@ -163,9 +215,12 @@ def _title(title: str) -> str:
 def _no_text(pages: int, scans: int) -> DocumentError:
     if not scans:
         return DocumentError(f"empty PDF: neither text nor images ({_count(pages)})")
+    images = f"{_count(scans)} of images"
+    if ocr.available():
+        return DocumentError(f"no text in PDF: OCR finds none on {images}")
     return DocumentError(
-        f"no text in PDF: {_count(scans)} of images (OCR is not configured)",
-        hint="add a text layer first, for instance with ocrmypdf",
+        f"no text in PDF: {images} (OCR is not installed)",
+        hint="pip install 'spanrag[ocr]', or add a text layer first, for instance with ocrmypdf",
     )
 
 

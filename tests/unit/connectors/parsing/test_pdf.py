@@ -105,13 +105,21 @@ def test_a_pdf_without_pages() -> None:
         parse(buffer.getvalue())
 
 
+@pytest.fixture
+def without_ocr(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("connectors.parsing.ocr.available", lambda: False)
+
+
+@pytest.mark.usefixtures("without_ocr")
 def test_scans_and_blank_pages_are_told_apart(make_pdf: MakePdf) -> None:
-    with pytest.raises(DocumentError, match=r"^no text in PDF: 2 pages of images \(OCR"):
+    with pytest.raises(DocumentError, match=r"^no text in PDF: 2 pages of images \(OCR") as caught:
         parse(scan("", ""))
+    assert "pip install 'spanrag[ocr]'" in caught.value.hint
     with pytest.raises(DocumentError, match=r"^empty PDF: neither text nor images \(1 page\)"):
         parse(make_pdf([]))
 
 
+@pytest.mark.usefixtures("without_ocr")
 def test_scanned_pages_among_others_are_counted() -> None:
     assert parse(scan("words", "", "")).meta["pages_without_text"] == 2
     assert "pages_without_text" not in parse(scan("words")).meta
