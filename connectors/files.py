@@ -21,7 +21,7 @@ _MAGIC = re.compile(r"[*?\[]")
 
 
 class FilesConnector:
-    """Lists and reads text, Markdown, HTML and PDF files.
+    """Lists and reads files of every known format.
 
     In a folder, hidden files, files of other formats and what .gitignore, .ragignore and
     `ignore` exclude are passed over. A symlink that leads out of the folder is listed with a

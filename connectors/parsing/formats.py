@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from connectors.parsing import (
     delimited,
@@ -15,10 +16,12 @@ from connectors.parsing import (
     notebook,
     pdf,
     pptx,
+    source_code,
     text,
     xlsx,
 )
 from connectors.parsing.base import Parsed
+from connectors.parsing.code_languages import LANGUAGES
 from connectors.parsing.filing import form_in
 from connectors.parsing.filing_map import ITEMS_VERSION, with_items
 from rag.errors import DocumentError
@@ -73,6 +76,12 @@ _CSV = Format("CSV", delimited.PARSER_VERSION, delimited.parse_csv)
 _TSV = Format("TSV", delimited.PARSER_VERSION, delimited.parse_tsv)
 _MAIL = Format("mail", email_message.PARSER_VERSION, email_message.parse)
 _NOTEBOOK = Format("Jupyter notebook", notebook.PARSER_VERSION, notebook.parse)
+_CODE = {
+    language.name: Format(
+        language.name, source_code.PARSER_VERSION, partial(source_code.parse, language=language)
+    )
+    for language in LANGUAGES.values()
+}
 _EPUB = Format("EPUB", epub.PARSER_VERSION, epub.parse)
 
 FORMATS: Mapping[str, Format] = {
@@ -93,6 +102,8 @@ FORMATS: Mapping[str, Format] = {
     ".epub": _EPUB,
     ".eml": _MAIL,
     ".ipynb": _NOTEBOOK,
+    # JSON is data, and seldom a text: a bundle of STIX objects, a lock file.
+    **{suffix: _CODE[each.name] for suffix, each in LANGUAGES.items() if suffix != ".json"},
 }
 
 

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from connectors.parsing.base import Parsed
+from connectors.parsing.code_languages import LANGUAGES
 from connectors.parsing.formats import FORMATS, Format
 from rag.errors import DocumentError
 from rag.types import Document
@@ -134,6 +135,8 @@ SEEDS: dict[str, Callable[[], bytes]] = {
 }
 # One suffix for each parser: the first that the table of formats has for it.
 EACH = sorted({each: suffix for suffix, each in reversed(FORMATS.items())}.values())
+# Languages differ in their patterns only: a few of them stand for all where much is tried.
+SOME = [each for each in EACH if each not in LANGUAGES or each in (".py", ".c", ".sql")]
 FUZZ = settings(
     max_examples=40,
     deadline=None,
@@ -241,8 +244,8 @@ def test_a_damaged_file(suffix: str, change: Callable[[bytes], bytes]) -> None:
     check(FORMATS[suffix], change(seed_of(suffix)))
 
 
-@pytest.mark.parametrize("suffix", EACH)
-@pytest.mark.parametrize("other", EACH)
+@pytest.mark.parametrize("suffix", SOME)
+@pytest.mark.parametrize("other", SOME)
 def test_a_file_of_another_format(suffix: str, other: str) -> None:
     check(FORMATS[suffix], seed_of(other))
 
@@ -269,7 +272,7 @@ HOSTILE = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("suffix", EACH)
+@pytest.mark.parametrize("suffix", SOME)
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_input_is_bounded(suffix: str, name: str) -> None:
     check(FORMATS[suffix], HOSTILE[name])

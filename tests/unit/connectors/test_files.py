@@ -25,7 +25,7 @@ def refs(path: object) -> dict[str, SourceRef]:
 
 def test_a_folder_is_listed_whole_sorted_and_by_suffix(tree: Tree) -> None:
     folder = tree(**{"b.txt": "b", "a/z.md": "z", "a/y/x.HTML": "x", "data.jsonl": "{}",
-                     "a/setup.py": "", "README": "", "c.pdf": "c"})  # fmt: skip
+                     "a/setup.xyz": "", "README": "", "c.pdf": "c"})  # fmt: skip
     assert names(folder) == ["a/y/x.HTML", "a/z.md", "b.txt", "c.pdf"]
 
 
@@ -69,7 +69,7 @@ def test_the_same_file_has_one_identity_however_it_is_named(
     ],
 )
 def test_globs(tree: Tree, pattern: str, found: list[str]) -> None:
-    folder = tree(**{"a.txt": "a", "d.md": "d", "s/b.txt": "b", "s/t/c.txt": "c", "s/x.py": "x"})
+    folder = tree(**{"a.txt": "a", "d.md": "d", "s/b.txt": "b", "s/t/c.txt": "c", "s/x.xyz": "x"})
     assert names(f"{folder}/{pattern}") == found
 
 
