@@ -23,13 +23,15 @@ __all__ = ["OCR_VERSION", "available", "read"]
 
 OCR_VERSION = "ocr-1"
 
-_THREADS = 2  # of onnxruntime; by default it takes every core
+_THREADS = 1  # of onnxruntime: more of them mostly wait for each other, spinning
 _SMALLEST = 32  # pixels: a page less wide or high than that holds no line of text
 _SURE = 0.5  # a word read with less confidence is a smudge, or a piece of a picture
 _FAINT = 24  # of 255: a line whose lightest and darkest differ by less is blank
 # The white between two words, as a share of the line's height: what it may be at the least and
 # at the most; the page's own letters say where in between.
 _LEAST_GAP, _MOST_GAP = 0.22, 0.4
+_DIGIT_GAP = 0.32  # the white between two numbers is at least that much
+_IN_NUMBERS = tuple("0123456789.,%")
 _MARGIN = 0.12  # of a line's height, kept white around a word
 
 _Pixels = NDArray[np.uint8]
@@ -47,7 +49,7 @@ def read(page: _Pixels) -> str:
     r"""The text of a page: lines from top to bottom, "\n" between them; "" if there is none.
 
     What stands side by side is one line, with a space between: columns are not told apart.
-    Pages take turns, as each already uses two threads.
+    Pages take turns.
 
     Args:
         page: its grey levels, of shape (height, width).
@@ -84,30 +86,37 @@ def _read_words(engine: Any, crops: Sequence[_Pixels]) -> list[str]:
     inks = [_inked(crop[:, :, 0]) for crop in crops]
     least = _gap_of_words(inks, [len(crop) for crop in crops])
     pieces: list[_Pixels] = []
-    owners: list[int] = []
+    owners: list[tuple[int, float]] = []  # the line of each, and the white before it
     for number, (crop, ink) in enumerate(zip(crops, inks, strict=True)):
         margin = max(1, round(_MARGIN * len(crop)))
+        before = 0
         for start, end in _words_in(ink, least * len(crop)):
             pieces.append(crop[:, max(0, start - margin) : end + margin])
-            owners.append(number)
-    lines: list[list[str]] = [[] for _ in crops]
-    if pieces:
-        results, _ = engine.text_rec(pieces)
-        for owner, (word, score) in zip(owners, results, strict=True):
-            if score >= _SURE:
-                lines[owner].extend(word.split())
-    return [" ".join(line) for line in lines]
+            owners.append((number, (start - before) / len(crop)))
+            before = end
+    lines = ["" for _ in crops]
+    results = engine.text_rec(pieces)[0] if pieces else []
+    for (number, white), (word, score) in zip(owners, results, strict=True):
+        if score >= _SURE:
+            lines[number] = _joined(lines[number], " ".join(word.split()), white)
+    return lines
+
+
+def _joined(line: str, word: str, white: float) -> str:
+    """A line and its next word; the white around a narrow 1 does not tear a number apart."""
+    torn = white < _DIGIT_GAP and line[-1:].isdigit() and word[:1] in _IN_NUMBERS
+    return (line + word if torn else f"{line} {word}").strip()
 
 
 def _inked(line: _Pixels) -> NDArray[np.bool_]:
     """Whether each column of a line's picture holds ink: what differs from its background."""
     height = len(line)
-    middle = line[height // 10 : height - height // 10]  # not the line above, nor a rule below
+    middle = line[height // 20 : height - height // 10]  # not the line above, nor a rule below
     if middle.size == 0 or np.ptp(middle) < _FAINT:
         return np.zeros(line.shape[1], dtype=np.bool_)
     away = np.abs(middle.astype(np.int16) - np.int16(np.median(middle)))
     inked = (away > 0.35 * away.max()).sum(axis=0)
-    return np.asarray(inked > 0.04 * height, dtype=np.bool_)
+    return np.asarray(inked > 0.02 * height, dtype=np.bool_)
 
 
 def _runs(columns: NDArray[np.bool_]) -> NDArray[np.intp]:

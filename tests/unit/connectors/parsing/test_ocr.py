@@ -134,3 +134,18 @@ def test_words_part_at_wide_gaps_only() -> None:
     ink = np.array([c != " " for c in "## ## #    ### ##    #"])
     assert list(ocr._words_in(ink, 3)) == [(0, 7), (11, 17), (21, 22)]
     assert list(ocr._words_in(np.zeros(5, dtype=bool), 3)) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "word", "white", "joined"),
+    [
+        ("in 202", "1.", 0.25, "in 2021."),
+        ("$ 1", ",419", 0.25, "$ 1,419"),
+        ("1,419", "2,454", 0.4, "1,419 2,454"),
+        ("May 31,", "2021", 0.25, "May 31, 2021"),
+        ("10", "days", 0.25, "10 days"),
+        ("", "1", 0.0, "1"),
+    ],
+)
+def test_numbers_are_not_torn_apart(line: str, word: str, white: float, joined: str) -> None:
+    assert ocr._joined(line, word, white) == joined
