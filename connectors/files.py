@@ -87,18 +87,7 @@ class FilesConnector:
             DocumentError: it cannot be read, or a link now leads out of the folder.
         """
         parsed = parse(self.read(ref), _suffix(ref.key))
-        return Document(
-            namespace=self.namespace,
-            key=ref.key,
-            source=ref.source,
-            name=ref.name,
-            text=parsed.text,
-            title=parsed.title,
-            sections=parsed.sections,
-            pages=parsed.pages,
-            meta=parsed.meta,
-            fingerprint=ref.fingerprint,
-        )
+        return parsed.as_document(ref, self.namespace)
 
     def read(self, ref: SourceRef) -> bytes:
         """The bytes of one file; errors as of `fetch`."""

@@ -73,17 +73,7 @@ class StixConnector:
         parsed = render(thing, graph) if thing is not None else None
         if parsed is None or _fingerprint(parsed) != ref.fingerprint:
             raise DocumentError("has changed since it was listed", hint="run this again")
-        return Document(
-            namespace=self.namespace,
-            key=ref.key,
-            source=ref.source,
-            name=ref.name,
-            text=parsed.text,
-            title=parsed.title,
-            sections=parsed.sections,
-            meta=parsed.meta,
-            fingerprint=ref.fingerprint,
-        )
+        return parsed.as_document(ref, self.namespace)
 
     def _held(self) -> Graph:
         with self._lock:  # of several threads that come first, one reads

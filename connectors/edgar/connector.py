@@ -89,18 +89,8 @@ class EdgarConnector:
         meta = filing.facts
         if year := cover_facts(data).get("fiscal_year") or _fiscal_year(filing):
             meta["fiscal_year"] = year
-        return Document(
-            namespace=self.namespace,
-            key=ref.key,
-            source=ref.source,
-            name=ref.name,
-            text=parsed.text,
-            title=filing.title,
-            sections=parsed.sections,
-            pages=parsed.pages,
-            meta=meta,
-            fingerprint=ref.fingerprint,
-        )
+        said = replace(parsed, title=filing.title, meta=meta)
+        return said.as_document(ref, self.namespace)
 
     def _wanted(self, cik: int, ticker: str) -> Sequence[Filing]:
         since = self._options.since.isoformat() if self._options.since else ""

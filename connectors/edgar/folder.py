@@ -80,18 +80,8 @@ class FilingsFolder:
             meta["form"] = form
         words = (meta.get(name, "") for name in ("company", "form", "period"))
         title = " ".join(filter(None, map(str, words))) if "company" in meta else parsed.title
-        return Document(
-            namespace=self.namespace,
-            key=ref.key,
-            source=ref.source,
-            name=ref.name,
-            text=parsed.text,
-            title=title,
-            sections=parsed.sections,
-            pages=parsed.pages,
-            meta=meta,
-            fingerprint=ref.fingerprint,
-        )
+        said = replace(parsed, title=title, meta=meta)
+        return said.as_document(ref, self.namespace)
 
 
 def _is_part(path: str, submitted: set[str]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from threading import Lock
 from typing import Any, Literal
@@ -112,18 +112,8 @@ class LlamaIndexConnector:
         if kept.get("fingerprint") != ref.fingerprint:
             raise DocumentError("it has changed since it was listed", hint="run this again")
         parsed = parse(kept["text"].encode(), self._suffix)
-        return Document(
-            namespace=self.namespace,
-            key=ref.key,
-            source=ref.source,
-            name=ref.name,
-            text=parsed.text,
-            title=kept["title"] or parsed.title,
-            sections=parsed.sections,
-            pages=parsed.pages,
-            meta=kept["meta"],
-            fingerprint=ref.fingerprint,
-        )
+        said = replace(parsed, title=kept["title"] or parsed.title, meta=kept["meta"])
+        return said.as_document(ref, self.namespace)
 
     def _spooled(self) -> Spool:
         """What was loaded last; another process than the one that listed loads it anew."""

@@ -112,17 +112,7 @@ class FeedConnector:
         if entry is None or entry.fingerprint != ref.fingerprint:
             raise DocumentError("the feed has changed since it was listed", hint="run this again")
         parsed = entry.parse()
-        return Document(
-            namespace=self.namespace,
-            key=ref.key,
-            source=ref.source,
-            name=ref.name,
-            text=parsed.text,
-            title=parsed.title,
-            sections=parsed.sections,
-            meta=parsed.meta,
-            fingerprint=ref.fingerprint,
-        )
+        return parsed.as_document(ref, self.namespace)
 
     def _held(self) -> Mapping[str, Entry]:
         with self._lock:  # of several threads that come first, one asks

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from connectors.base import SourceRef
 from rag.spans import Span
-from rag.types import Section, SectionKind
+from rag.types import Document, Section, SectionKind
 
 __all__ = ["Block", "Heading", "Parsed", "nest"]
 
@@ -24,6 +25,21 @@ class Parsed:
     sections: tuple[Section, ...] = ()
     pages: tuple[int, ...] = ()
     meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_document(self, ref: SourceRef, namespace: str) -> Document:
+        """The document that a connector listed as `ref`."""
+        return Document(
+            namespace=namespace,
+            key=ref.key,
+            source=ref.source,
+            name=ref.name,
+            text=self.text,
+            title=self.title,
+            sections=self.sections,
+            pages=self.pages,
+            meta=self.meta,
+            fingerprint=ref.fingerprint,
+        )
 
 
 class Heading(NamedTuple):

@@ -7,16 +7,15 @@ from itertools import pairwise
 
 from lxml import etree
 
-from connectors.base import SourceRef
 from connectors.parsing.base import Parsed
 from connectors.parsing.writer import TextWriter
 from connectors.pubmed.facts import article_of, citation_of, is_retracted, notices, read_facts
 from connectors.pubmed.inline import flat_text
 from rag.errors import DocumentError
 from rag.spans import Span
-from rag.types import Document, Section
+from rag.types import Section
 
-__all__ = ["PARSER_VERSION", "address", "make_document", "parse_record"]
+__all__ = ["PARSER_VERSION", "address", "parse_record"]
 
 PARSER_VERSION = "pubmed-1"
 
@@ -51,21 +50,6 @@ def parse_record(record: etree._Element) -> Parsed:
         writer.line(f"This article was retracted: {notice}", gap=2)
     sections = _write(blocks, writer)
     return Parsed(writer.text, title, sections, meta=read_facts(record))
-
-
-def make_document(namespace: str, ref: SourceRef, parsed: Parsed) -> Document:
-    """The document that `ref` lists."""
-    return Document(
-        namespace=namespace,
-        key=ref.key,
-        source=ref.source,
-        name=ref.name,
-        text=parsed.text,
-        title=parsed.title,
-        sections=parsed.sections,
-        meta=parsed.meta,
-        fingerprint=ref.fingerprint,
-    )
 
 
 def _title(article: etree._Element) -> str:

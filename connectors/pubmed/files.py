@@ -12,7 +12,7 @@ from lxml import etree
 
 from connectors.base import Access, SourceRef
 from connectors.parsing.base import Parsed
-from connectors.pubmed.articles import address, make_document, parse_record
+from connectors.pubmed.articles import address, parse_record
 from connectors.pubmed.marks import RecordOptions, mark_record, pmid_of, read_pmid
 from connectors.pubmed.packed import RecordFile, find_files
 from connectors.pubmed.records import DELETED, RecordsError
@@ -106,7 +106,7 @@ class FileConnector:
             found = self._held.pop(ref.key, None) or _changed()
         if isinstance(found, DocumentError):
             raise found
-        return make_document(self.namespace, ref, found)
+        return found.as_document(ref, self.namespace)
 
     def _listed(self) -> Mapping[str, int]:
         """Where each record stands; another process than the one that listed looks anew."""

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from connectors.base import SourceRef
 from connectors.parsing.base import Parsed
-from connectors.pubmed.articles import address, make_document, parse_record
+from connectors.pubmed.articles import address, parse_record
 from connectors.pubmed.eutils import BATCH, Eutils
 from connectors.pubmed.marks import Mark, RecordOptions, mark_record, mark_summary, pmid_of
 from connectors.pubmed.search import find
@@ -82,7 +82,7 @@ class _Online:
             raise DocumentError("PubMed has it no longer", hint="run this again")
         if isinstance(found, DocumentError):
             raise found
-        return make_document(self.namespace, ref, found)
+        return found.as_document(ref, self.namespace)
 
     def _read(self, pmids: Sequence[str]) -> dict[str, Parsed | DocumentError]:
         held: dict[str, Parsed | DocumentError] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -133,18 +134,8 @@ class S3Connector:
             answer = self._client.get_object(**asked)
             data = content_of(answer, self._access)
         parsed = parse(data, _suffix(key))
-        return Document(
-            namespace=self.namespace,
-            key=ref.key,
-            source=ref.source,
-            name=ref.name,
-            text=parsed.text,
-            title=parsed.title,
-            sections=parsed.sections,
-            pages=parsed.pages,
-            meta={**parsed.meta, **facts_of(answer)},
-            fingerprint=ref.fingerprint,
-        )
+        said = replace(parsed, meta={**parsed.meta, **facts_of(answer)})
+        return said.as_document(ref, self.namespace)
 
     def _entries(self) -> Iterator[tuple[_Entry, str]]:
         """Every object at or below the prefix, and its name there."""

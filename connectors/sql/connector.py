@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from threading import Lock
 from typing import Any
 
@@ -121,18 +122,12 @@ class SqlConnector:
             # The source names the table alone.
             raise DocumentError(f"row {ref.key!r}: {error.message}", hint=error.hint) from None
         title = as_line(row[options.title]) if options.title else ""
-        return Document(
-            namespace=self.namespace,
-            key=ref.key,
-            source=ref.source,
-            name=ref.name,
-            text=parsed.text,
+        said = replace(
+            parsed,
             title=title or parsed.title,
-            sections=parsed.sections,
-            pages=parsed.pages,
             meta=facts({name: as_fact(row[name]) for name in options.meta}),
-            fingerprint=ref.fingerprint,
         )
+        return said.as_document(ref, self.namespace)
 
     def _check(self) -> None:
         """That all columns are there, and that the database understands the condition."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -105,18 +105,8 @@ class WebConnector:
         if not wishes_of(found).index:
             raise DocumentError(f"{ref.key}: asks not to be indexed (robots: noindex)")
         parsed = read_page(found)
-        return Document(
-            namespace=self.namespace,
-            key=ref.key,
-            source=ref.source,
-            name=ref.name,
-            text=parsed.text,
-            title=parsed.title,
-            sections=parsed.sections,
-            pages=parsed.pages,
-            meta={**parsed.meta, **facts(found)},
-            fingerprint=ref.fingerprint,
-        )
+        said = replace(parsed, meta={**parsed.meta, **facts(found)})
+        return said.as_document(ref, self.namespace)
 
     def _listed(self) -> Iterator[SourceRef]:
         start, depth = self._site.start, self._options.depth
