@@ -233,9 +233,9 @@ def _described(header: Header, settings: Settings) -> Header:
 
 
 def _plain(settings: Settings) -> Settings:
-    return settings.model_copy(
-        update={"store": StoreSettings(), "models": ModelsSettings(), "offline": True}
-    )
+    ingest = settings.ingest.model_copy(update={"duplicates": "keep"})  # in scratch they all are
+    where = {"store": StoreSettings(), "models": ModelsSettings(), "offline": True}
+    return settings.model_copy(update={**where, "ingest": ingest})
 
 
 def sampled(questions: list[Question], count: int | None) -> list[Question]:

@@ -65,7 +65,8 @@ def open_corpus(settings: Settings, source: str, progress: Progress | None) -> I
         store = StoreSettings(kind="edge", path=Path(source))
         settings = settings.model_copy(update={"store": store})
     with open_index(settings) as index:
-        records = [record for record in index.store.documents() if record.live]
+        # Copies are asked about where their originals are.
+        records = [each for each in index.store.documents() if each.live and not each.twin_of]
         failed = []
         documents = tuple(_stored(records, failed))
         yield Corpus(_named_apart(documents), index, settings.store.collection, tuple(failed))

@@ -11,7 +11,7 @@ from pipelines.ingest import ingest
 from pipelines.synthesize.corpus import open_corpus
 from rag.errors import UsageError
 from rag.index import open_index
-from rag.settings import Settings, StoreSettings
+from rag.settings import IngestSettings, Settings, StoreSettings
 
 
 @pytest.fixture
@@ -23,7 +23,9 @@ def index(tmp_path: Path) -> Settings:
     (folder / "garden.txt").write_text(GARDEN)
     rows = [{"id": "a", "text": HARBOUR}, {"id": "b", "text": GARDEN, "title": "Villa Orso"}]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    settings = Settings(store=StoreSettings(path=tmp_path / "index"))
+    settings = Settings(
+        store=StoreSettings(path=tmp_path / "index"), ingest=IngestSettings(duplicates="keep")
+    )
     with open_index(settings, create=True) as opened:
         ingest(opened, [open_source(str(tmp_path / each)) for each in ("docs", "rows.jsonl")])
     return settings
@@ -39,6 +41,18 @@ def test_the_documents_of_an_index_are_those_that_were_ingested(
             assert found.keys() == {"port/harbour.txt", "port/garden.txt", "a", "b"}
             assert found["port/harbour.txt"] == found["a"] == HARBOUR
             assert {each.id for each in corpus.documents} == stored
+
+
+def test_copies_are_asked_about_where_their_originals_are(tmp_path: Path) -> None:
+    settings = Settings(store=StoreSettings(path=tmp_path / "index"))
+    text = " ".join(f"The harbour has {n} quays." for n in range(30))
+    for name in ("one", "two"):
+        (tmp_path / "docs").mkdir(exist_ok=True)
+        (tmp_path / f"docs/{name}.txt").write_text(text)
+    with open_index(settings, create=True) as opened:
+        assert ingest(opened, [open_source(str(tmp_path / "docs"))]).linked == 1
+    with open_corpus(settings, "", None) as corpus:
+        assert [each.name for each in corpus.documents] == ["one.txt"]
 
 
 def test_a_document_that_changed_or_went_since_is_left_out(
