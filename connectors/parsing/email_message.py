@@ -240,8 +240,7 @@ def _date(message: Message) -> str:
 
 
 def _facts(message: Message, written: _Written) -> dict[str, Any]:
-    sender = [address for _, address in getaddresses([_header(message, "From")]) if address]
-    to = [address for _, address in getaddresses([_header(message, "To")]) if address]
+    sender, to = _addresses(message, "From"), _addresses(message, "To")
     facts: dict[str, Any] = {
         "from": sender[0] if sender else "",
         "to": to,
@@ -251,6 +250,12 @@ def _facts(message: Message, written: _Written) -> dict[str, Any]:
         "unread": written.unread,
     }
     return {name: _short(value) for name, value in facts.items() if value}
+
+
+def _addresses(message: Message, name: str) -> list[str]:
+    with suppress(RecursionError):  # thousands of brackets
+        return [address for _, address in getaddresses([_header(message, name)]) if address]
+    return []
 
 
 def _short(value: str | list[str]) -> str | list[str]:

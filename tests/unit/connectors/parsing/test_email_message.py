@@ -93,6 +93,8 @@ def test_mails_in_mails_are_read_two_deep() -> None:
         b"From: a@b\nContent-Type: text/plain; charset=nowhere\n\nWords.",
         b"From: a@b\nContent-Type: text/plain\nContent-Transfer-Encoding: base64\n\nV29yZHMu",
         b"From: a@b\nContent-Type: multipart/mixed\n\nWords.",
+        b"From: " + b"(" * 9_000 + b"\n\nWords.",
+        b"To: " + b"a" * 99_000 + b"\n\nWords.",
         b"From: a@b\nContent-Type: multipart/mixed; boundary=x\n\n--x\n\nWords.\n--x",
         b"From: a@b\nDate: Tue, 99 Foo 99999 10:00:00 +9999\n\nWords.",
         b"From: a@b\nContent-Disposition: attachment; filename*=utf-8''%ff%fe\n\nWords.",
