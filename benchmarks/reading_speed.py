@@ -209,7 +209,7 @@ def site(folder: Path) -> Iterator[str]:
     )
     put(folder / "html" / "sitemap.xml", f"<urlset>{urls}</urlset>".encode())
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"{address}/sitemap.xml#per-second=100000"
+    yield f"{address}/sitemap.xml#per-second=1000"
     server.shutdown()
     server.server_close()
 
