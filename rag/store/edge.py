@@ -78,12 +78,15 @@ class EdgeStore(Links):
         self._put_reserved(schema.MANIFEST_ID, manifest.to_payload())
 
     def _index_fields(self) -> None:
+        with self._engine():
+            known = self._shard.info().payload_schema
         for fields, kind in (
             (schema.KEYWORD_FIELDS, q.PayloadSchemaType.Keyword),
             (schema.INTEGER_FIELDS, q.PayloadSchemaType.Integer),
         ):
             for field in fields:
-                self._update(q.UpdateOperation.create_field_index(field, kind))
+                if field not in known:
+                    self._update(q.UpdateOperation.create_field_index(field, kind))
 
     def manifest(self) -> IndexManifest:
         """What the index was built with: the payload of a reserved point."""

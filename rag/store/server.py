@@ -129,12 +129,14 @@ class ServerStore(Links):
         )
 
     def _index_fields(self) -> None:
+        known = self._client.get_collection(self._collection).payload_schema
         for fields, kind in (
             (schema.KEYWORD_FIELDS, m.PayloadSchemaType.KEYWORD),
             (schema.INTEGER_FIELDS, m.PayloadSchemaType.INTEGER),
         ):
             for field in fields:
-                self._client.create_payload_index(self._collection, field, kind, wait=True)
+                if field not in known:
+                    self._client.create_payload_index(self._collection, field, kind, wait=True)
 
     def manifest(self) -> IndexManifest:
         """What the index was built with: metadata of the collection."""
