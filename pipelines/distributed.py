@@ -14,6 +14,7 @@ import os
 import pickle
 import socket
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -289,7 +290,7 @@ def _here() -> dict[str, Any]:
     return {"label_selector": {"ray.io/node-id": ray.get_runtime_context().get_node_id()}}
 
 
-class _Stage:
+class _Stage(ABC):
     """An actor: takes a batch of pickled items and gives one back.
 
     Args:
@@ -306,9 +307,9 @@ class _Stage:
         items = self.work([pickle.loads(each) for each in batch["item"]])
         return {"item": np.array([pickle.dumps(item) for item in items], dtype=object)}
 
+    @abstractmethod
     def work(self, items: list[_Item]) -> list[_Item]:
         """Do this stage's part."""
-        raise NotImplementedError
 
 
 class _Reader(_Stage):
