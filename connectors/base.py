@@ -81,6 +81,8 @@ class Connector(Protocol):
     def fetch(self, ref: SourceRef) -> Document:
         """Read and parse one document; several threads may call this at once.
 
+        It may be one that another connector of the same source has listed, in another process.
+
         Raises:
             DocumentError: it cannot be read; the message says why in one line.
         """

@@ -169,6 +169,7 @@ def _concluded(
             report.retired, report.vanished = rest.retired, rest.vanished
             said = {failure.source for failure in report.failed}
             report.failed += [each for each in rest.failed if each.source not in said]
+        index.store.optimize()  # what the writers wrote; they are many, or gone
         count_index(index, report)
     report.seconds = time.perf_counter() - began
     return report

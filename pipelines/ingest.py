@@ -104,9 +104,8 @@ def ingest(
 
     Documents are fetched and parsed ahead by `ingest.workers` threads, cut and embedded in windows
     by this one, and stored by a third: memory holds a bounded part of the texts, and about a
-    kilobyte for each document that is listed. Every document is
-    committed by itself, so a run may end anywhere: what is served stays served, and the next run
-    goes on. Resuming is running again.
+    kilobyte for each document that is listed. Every document is committed by itself, so a run may
+    end anywhere: what is served stays served, and the next run goes on. Resuming is running again.
 
     Args:
         index: an open index.
