@@ -6,7 +6,6 @@ attention, both LayerNorm deviations and the activation slope of each layer.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag.attribution.head import Head, read_head
+from rag.attribution.pooling import read_pooling
 from rag.errors import ModelError, first_line
 
 if TYPE_CHECKING:
@@ -169,12 +169,14 @@ class FrozenEncoder:
         return int(config.max_position_embeddings) - shift
 
     @cached_property
+    def pooling(self) -> str:
+        """How its sentence embedding is made: "mean", "cls", or what else its folder says."""
+        return read_pooling(self.folder)
+
+    @property
     def pools_cls(self) -> bool:
         """Whether its sentence embedding is the first position, and not the mean of all."""
-        file = self.folder / "1_Pooling" / "config.json"
-        if not file.is_file():
-            return False
-        return bool(json.loads(file.read_text(encoding="utf-8")).get("pooling_mode_cls_token"))
+        return self.pooling == "cls"
 
     @cached_property
     def _tokenizer(self) -> Any:
@@ -215,9 +217,14 @@ class FrozenEncoder:
         return found
 
     def embed(self, encoded: Sequence[Encoded]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Input of the first layer, (B, T, d), and which positions are real, (B, T)."""
+        """Input of the first layer, (B, T, d), and which positions are real, (B, T).
+
+        Raises:
+            ModelError: it is not built as BERT is.
+        """
         import torch
 
+        _ = self.layers  # what is built otherwise is told here, and not by an attribute it lacks
         longest = max(len(each.ids) for each in encoded)
         pad = self._model.config.pad_token_id or 0
         ids = torch.full((len(encoded), longest), pad)

@@ -33,14 +33,22 @@ def encoder_of(embedder: Embedder) -> FrozenEncoder:
     """The encoder inside an embedder, in float32.
 
     Raises:
-        ConfigError: the embedder is no local model, so nobody can look inside.
+        ConfigError: the embedder is no local model, so nobody can look inside, or it makes a
+            text's vector in a way that attribution does not follow.
     """
     if not isinstance(embedder, SentenceTransformerEmbedder):
         raise ConfigError(
             f"attribution looks inside the embedder, and {embedder.name} is not a local one",
             hint="set embedding.kind to bundled or sentence_transformers",
         )
-    return FrozenEncoder(embedder.folder, name=embedder.name, device=embedder.device)
+    encoder = FrozenEncoder(embedder.folder, name=embedder.name, device=embedder.device)
+    if encoder.pooling not in ("mean", "cls"):
+        raise ConfigError(
+            f"attribution follows the mean or the first token, and {embedder.name} pools otherwise:"
+            f" {encoder.pooling}",
+            hint="set pruning.mode = off, or choose a model that pools by the mean",
+        )
+    return encoder
 
 
 def load_attributor(

@@ -88,18 +88,20 @@ class SentenceTransformerEmbedder:
         """The loaded model.
 
         Raises:
-            ModelError: it is not there, or cannot be loaded.
+            ModelError: it is not there, cannot be loaded, or wants code of its own to be run.
         """
         from safetensors import SafetensorError
-        from sentence_transformers import SentenceTransformer  # slow: seconds
-        from transformers.utils import logging
+        from transformers.utils import logging  # slow, as what follows: seconds
+
+        from rag.embedding.modules import load_model
 
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # one bar a run, ours
         try:
-            model = SentenceTransformer(
-                str(self.folder), device=self.device, model_kwargs={"dtype": self.dtype}
-            )
-        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+            model = load_model(self.folder, device=self.device, dtype=self.dtype)
+        except (
+            OSError, ValueError, RuntimeError, ImportError, AttributeError, KeyError,
+            TypeError, SafetensorError,
+        ) as error:  # fmt: skip
             raise ModelError(
                 f"cannot load the embedding model {self._model}: {first_line(error)}",
                 hint="check embedding.model and embedding.device",

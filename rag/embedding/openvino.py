@@ -21,17 +21,24 @@ def accelerate(model: SentenceTransformer) -> None:
 
     Raises:
         ExtraMissing: OpenVINO is not installed.
-        ModelError: the network cannot be converted.
+        ModelError: the network cannot be converted, or reads more than tokens and their mask.
     """
     try:
         import openvino
     except ImportError:
         raise ExtraMissing("openvino", "openvino") from None
     import torch
+    from sentence_transformers.base.modules import Transformer
 
     transformer: Any = model[0]
+    if type(transformer) is not Transformer:
+        raise ModelError(
+            f"OpenVINO cannot run a {type(transformer).__name__}: it is no plain encoder",
+            hint="set embedding.backend = torch",
+        )
+    layers = bool(getattr(transformer.model.config, "output_hidden_states", False))
     try:
-        compiled = _compile(openvino, transformer.model)
+        compiled = _compile(openvino, transformer.model, layers)
     except (RuntimeError, ValueError, TypeError) as error:
         raise ModelError(
             f"OpenVINO cannot convert this model: {first_line(error)}",
@@ -49,16 +56,20 @@ def accelerate(model: SentenceTransformer) -> None:
             from transformers.modeling_outputs import BaseModelOutput
 
             outputs = compiled({"input_ids": input_ids, "attention_mask": attention_mask})
-            return BaseModelOutput(last_hidden_state=torch.from_numpy(outputs[0]))
+            states = tuple(torch.from_numpy(outputs[at]) for at in range(len(outputs)))
+            return BaseModelOutput(
+                last_hidden_state=states[-1], hidden_states=states if layers else None
+            )
 
     transformer.model = Encoder()
 
 
-def _compile(openvino: Any, encoder: torch.nn.Module) -> Any:
+def _compile(openvino: Any, encoder: torch.nn.Module, layers: bool) -> Any:
+    """The encoder for this processor; with `layers`, all of them are its outputs, the last last."""
     import torch
 
     class Hidden(torch.nn.Module):
-        """The encoder with two inputs and one output: what a trace can follow."""
+        """The encoder with two inputs and plain outputs: what a trace can follow."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -66,7 +77,7 @@ def _compile(openvino: Any, encoder: torch.nn.Module) -> Any:
 
         def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Any:
             output = self.encoder(input_ids=input_ids, attention_mask=attention_mask)
-            return output.last_hidden_state
+            return tuple(output.hidden_states) if layers else output.last_hidden_state
 
     example = {
         "input_ids": torch.ones((2, 8), dtype=torch.long),
