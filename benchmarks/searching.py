@@ -12,13 +12,20 @@ from report import say
 from scipy.sparse import csr_array  # type: ignore[import-untyped]
 
 from eval.located import Located
-from rag.embedding.base import Vectors
+from rag.embedding.base import Embedder, Vectors
 from rag.embedding.dense import SentenceTransformerEmbedder
 from rag.embedding.lexical import LexicalEncoder, SparseVector
 from rag.embedding.registry import BUNDLED, bundled_model
 from rag.ids import digest
 
-__all__ = ["CACHE", "DenseSearch", "LexicalSearch", "plain_embedder", "texts_of"]
+__all__ = [
+    "CACHE",
+    "DenseSearch",
+    "LexicalSearch",
+    "document_vectors",
+    "plain_embedder",
+    "texts_of",
+]
 
 CACHE = Path(tempfile.gettempdir()) / "spanrag-benchmarks"
 _PART = 2_000  # texts embedded between two lines of progress
@@ -48,7 +55,7 @@ class DenseSearch:
         self, embedder: SentenceTransformerEmbedder, texts: Sequence[str], cache: Path, what: str
     ) -> None:
         self._embedder = embedder
-        self._vectors = self._embedded(texts, cache, what)
+        self._vectors = document_vectors(embedder, texts, cache, what)
 
     def rank(self, question: str, top: int) -> list[int]:
         """The numbers of the best texts, best first; of equals the first."""
@@ -59,17 +66,19 @@ class DenseSearch:
         scores = self._embedder.embed_queries(questions) @ self._vectors.T
         return [_best(row, top) for row in scores]
 
-    def _embedded(self, texts: Sequence[str], cache: Path, what: str) -> Vectors:
-        path = cache / "vectors" / f"{digest([self._embedder.fingerprint, list(texts)])[:24]}.npy"
-        if not path.is_file():
-            parts: list[Vectors] = []
-            for start in range(0, len(texts), _PART):
-                say(f"embedding {what}: {start:,} of {len(texts):,} chunks")
-                parts.append(self._embedder.embed_documents(texts[start : start + _PART]))
-            path.parent.mkdir(parents=True, exist_ok=True)
-            np.save(path, np.concatenate(parts))
-        vectors: Vectors = np.load(path)
-        return vectors
+
+def document_vectors(embedder: Embedder, texts: Sequence[str], cache: Path, what: str) -> Vectors:
+    """Vectors of texts, kept in the folder `cache` under a digest of embedder and texts."""
+    path = cache / "vectors" / f"{digest([embedder.fingerprint, list(texts)])[:24]}.npy"
+    if not path.is_file():
+        parts: list[Vectors] = []
+        for start in range(0, len(texts), _PART):
+            say(f"embedding {what}: {start:,} of {len(texts):,} chunks")
+            parts.append(embedder.embed_documents(texts[start : start + _PART]))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, np.concatenate(parts))
+    vectors: Vectors = np.load(path)
+    return vectors
 
 
 class LexicalSearch:
