@@ -4,24 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from rag.engine import QueryEngine
+from rag.engine import QueryEngine, Searched
 from rag.generation import load_generator
 from rag.index import open_index
+from rag.routing import open_routed
 from rag.settings import Settings
 
-__all__ = ["open_engine"]
+__all__ = ["open_engine", "open_searched"]
 
 
-@contextmanager
-def open_engine(settings: Settings) -> Iterator[QueryEngine]:
-    """The query engine the settings describe, over the index they name.
+def open_searched(settings: Settings, routes: Path | None = None) -> Searched:
+    """The index that the settings name or, in its place, those of a routes file.
 
     Raises:
         StoreError, IndexMismatch, ModelError: as `rag.index.open_index` and
+            `rag.routing.open_routed` say.
+    """
+    return open_index(settings) if routes is None else open_routed(settings, routes)
+
+
+@contextmanager
+def open_engine(settings: Settings, routes: Path | None = None) -> Iterator[QueryEngine]:
+    """The query engine the settings describe, over the index they name or those of a routes file.
+
+    Raises:
+        StoreError, IndexMismatch, ModelError: as `open_searched` and
             `rag.generation.load_generator` say.
     """
-    with open_index(settings) as index:
+    with open_searched(settings, routes) as index:
         generator = load_generator(
             settings.generation,
             index.embedder.counter,

@@ -20,6 +20,7 @@ from rag.grounding.verify import unsupported
 from rag.index import Index
 from rag.ledger import Entry, TokenLedger
 from rag.pruning import FrugalPrompt, SelectSentences
+from rag.routing.routed import RoutedIndex
 from rag.settings import SelectionSettings
 from rag.stages import Stage
 from rag.store import Condition
@@ -29,6 +30,7 @@ __all__ = [
     "ABSTENTION",
     "Gathered",
     "QueryEngine",
+    "Searched",
     "default_stages",
     "merging_stages",
     "selection_stage",
@@ -39,6 +41,10 @@ ABSTENTION = "The documents do not hold an answer to this question"
 _NOT_FOUND = re.compile(r"(?:[^.\[\]]{0,40}:\s*)?NOT FOUND\b[^\[\]]{0,60}(?:\[S\d+\]\W*)*")
 
 logger = logging.getLogger(__name__)
+
+
+Searched = Index | RoutedIndex
+"""What questions are put to: an index, or several behind a router."""
 
 
 class Gathered(NamedTuple):
@@ -53,13 +59,13 @@ class QueryEngine:
     """Answers questions from an index: retrieve, narrow, generate, verify.
 
     Args:
-        index: an open index.
+        index: an open index, or several behind a router.
         generator: who writes the answer.
         stages: what narrows the context, in order; by default those of the settings.
     """
 
     def __init__(
-        self, index: Index, generator: Generator, stages: Sequence[Stage] | None = None
+        self, index: Searched, generator: Generator, stages: Sequence[Stage] | None = None
     ) -> None:
         self._index = index
         self._generator = _grounded(index, generator)
@@ -107,10 +113,10 @@ class QueryEngine:
         counter = self._index.embedder.counter
         ledger = TokenLedger(unit=counter.name)
         began = time.perf_counter()
-        found = self._index.search(question, top_k=top_k, conditions=conditions)
-        context = Context.of(found)
+        context, note, degraded = _retrieved(self._index, question, top_k, conditions)
         tokens = counter.total(context.pieces)
-        ledger.add(Entry("retrieve", tokens, tokens, seconds=time.perf_counter() - began))
+        seconds = time.perf_counter() - began
+        ledger.add(Entry("retrieve", tokens, tokens, seconds=seconds, note=note, degraded=degraded))
         observe("retrieve", context)
         for stage in self._stages:
             context = self._narrow(stage, question, context, ledger)
@@ -213,6 +219,16 @@ class QueryEngine:
         )
 
 
+def _retrieved(
+    index: Searched, question: str, top_k: int | None, conditions: Sequence[Condition]
+) -> tuple[Context, str, str]:
+    """What an index finds; of several, also where that was, and which of them failed."""
+    if isinstance(index, RoutedIndex):
+        found = index.retrieve(question, top_k=top_k, conditions=conditions)
+        return Context.of(found.chunks), found.note, found.degraded
+    return Context.of(index.search(question, top_k=top_k, conditions=conditions)), "", ""
+
+
 def _told(written: Generation, step: str) -> str:
     """What a step of grounding came to: the facts of its sticker, or the plain answer."""
     rounds = written.grounding.rounds if written.grounding else ()
@@ -222,7 +238,7 @@ def _told(written: Generation, step: str) -> str:
     return written.text if step.endswith("plain") else ""
 
 
-def _grounded(index: Index, generator: Generator) -> Generator:
+def _grounded(index: Searched, generator: Generator) -> Generator:
     """The generator, held to the facts of its context as the settings want it (SIFT).
 
     Raises:
@@ -243,7 +259,7 @@ def _grounded(index: Index, generator: Generator) -> Generator:
     )
 
 
-def default_stages(index: Index, generator: Generator) -> list[Stage]:
+def default_stages(index: Searched, generator: Generator) -> list[Stage]:
     """The stages that the settings ask for, in order."""
     settings = index.settings
     stages: list[Stage] = [*merging_stages(index, generator), selection_stage(index)]
@@ -256,7 +272,7 @@ def default_stages(index: Index, generator: Generator) -> list[Stage]:
     return stages
 
 
-def merging_stages(index: Index, generator: Generator | None = None) -> list[Stage]:
+def merging_stages(index: Searched, generator: Generator | None = None) -> list[Stage]:
     """What comes before selection.
 
     Raises:
@@ -276,7 +292,7 @@ def merging_stages(index: Index, generator: Generator | None = None) -> list[Sta
     return [SummariseClusters(index.sentences, settings, generator, cache)]
 
 
-def selection_stage(index: Index, settings: SelectionSettings | None = None) -> SelectSentences:
+def selection_stage(index: Searched, settings: SelectionSettings | None = None) -> SelectSentences:
     """Selection, with the joint reader where the settings (by default the index's) want it."""
     settings = settings or index.settings.selection
     reader = load_reader() if settings.reader else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated, Any, Literal
 
 import typer
@@ -12,6 +11,8 @@ from rich.table import Table
 from pipelines.cli.documents import plain, where
 from pipelines.cli.explain import explanation_to_json, print_explanation
 from pipelines.cli.progress import show_writing
+from pipelines.cli.question import Question, RoutesFile, read_question
+from pipelines.cli.route import looked_to_json
 from pipelines.cli.run import Run, command
 from rag.errors import UsageError
 from rag.explain import losses
@@ -20,7 +21,6 @@ from rag.types import Answer, Chunk, Citation, Context, Grounding
 
 __all__ = ["answer_to_json", "print_answer", "register"]
 
-Question = Annotated[str, typer.Argument(metavar="TEXT", help="The question; - reads stdin.")]
 TopK = Annotated[int | None, typer.Option("--top-k", min=1, max=1000, help="Chunks to retrieve.")]
 Filters = Annotated[
     list[str] | None,
@@ -39,6 +39,7 @@ def query(
     text: Question,
     top_k: TopK = None,
     filters: Filters = None,
+    routes: RoutesFile = None,
     budget: Annotated[
         int | None, typer.Option("--budget", min=1, help="Tokens of context, at most.")
     ] = None,
@@ -63,7 +64,7 @@ def query(
     from pipelines.query import open_engine
     from rag.store import parse_condition
 
-    question = _read(text)
+    question = read_question(text)
     conditions = [parse_condition(each) for each in filters or []]
     if budget is not None and target_recall is not None:
         raise UsageError("--budget and --target-recall say two things", hint="leave one out")
@@ -80,7 +81,7 @@ def query(
     )
     steps: list[tuple[str, Context]] = []
     with (
-        open_engine(settings) as engine,
+        open_engine(settings, routes) as engine,
         show_writing(run.err, run.quiet or run.as_json) as watch,
     ):
         answer = engine.query(
@@ -104,15 +105,31 @@ def query(
     run.exit_code = 8 if answer.abstained and fail_on_abstain else 0
 
 
-def search(run: Run, text: Question, top_k: TopK = None, filters: Filters = None) -> None:
+def search(
+    run: Run,
+    text: Question,
+    top_k: TopK = None,
+    filters: Filters = None,
+    routes: RoutesFile = None,
+) -> None:
     """Find the chunks nearest to a question; no language model is asked."""
     from rag.index import open_index
     from rag.store import parse_condition
 
-    question = _read(text)
+    question = read_question(text)
     conditions = [parse_condition(each) for each in filters or []]
-    with open_index(run.settings) as index:
-        found = index.search(question, top_k=top_k, conditions=conditions)
+    where_to: dict[str, Any] = {}
+    if routes is None:
+        with open_index(run.settings) as index:
+            found = index.search(question, top_k=top_k, conditions=conditions)
+    else:
+        from rag.routing import open_routed
+
+        with open_routed(run.settings, routes) as several:
+            looked = several.retrieve(question, top_k=top_k, conditions=conditions)
+        found = looked.chunks
+        where_to = looked_to_json(looked, several.router.routes.indexes)
+        run.warn("; ".join(filter(None, (looked.note, looked.degraded))))
     hits = [_hit_to_json(hit.chunk, hit.score) for hit in found]
 
     def human(console: Console) -> None:
@@ -123,16 +140,7 @@ def search(run: Run, text: Question, top_k: TopK = None, filters: Filters = None
         if not found:
             console.print("nothing found")
 
-    run.show({"question": question, "hits": hits}, human)
-
-
-def _read(text: str) -> str:
-    question = sys.stdin.read().strip() if text == "-" else text.strip()
-    if any("\ud800" <= letter <= "\udfff" for letter in question):
-        raise UsageError("the question is not UTF-8", hint="check the terminal's encoding")
-    if not question:
-        raise UsageError("the question is empty", hint="give it as an argument, or - for stdin")
-    return question
+    run.show({"question": question, "hits": hits, **where_to}, human)
 
 
 def _hit_to_json(chunk: Chunk, score: float) -> dict[str, Any]:

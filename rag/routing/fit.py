@@ -1,0 +1,157 @@
+"""Fit the classifier of questions to texts of every route; no labels but where a text stands.
+
+Multinomial logistic regression with soft targets and a ridge, then one temperature, found on texts
+of documents that the regression has not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rag.routing.calibration import (
+    expected_calibration_error,
+    fitted_temperature,
+    log_loss,
+    softmax,
+)
+from rag.routing.classifier import RouteClassifier
+
+__all__ = ["SMOOTHING", "Calibration", "Examples", "fit", "measure", "smoothed"]
+
+SMOOTHING = 0.1
+"""The share of a text that is said to belong to other routes: many a sentence could stand there."""
+
+_RIDGE = 3.0  # variance of the prior of a weight
+_DIGITS = 5  # of a weight in the file
+_STEPS = 500  # of the optimiser at most; it takes about 100
+
+Matrix = NDArray[np.float64]
+Features = NDArray[np.float32]
+
+
+class Examples(NamedTuple):
+    """Features of one route's texts, shape (texts, features); `held` are of other documents."""
+
+    fitted: Features
+    held: Features
+
+
+class Calibration(NamedTuple):
+    """How the classifier does on the texts that were held out, before and after the temperature.
+
+    `accuracy` is of each route, in order: the share of its texts that it is the most probable for.
+    """
+
+    accuracy: tuple[float, ...]
+    ece_before: float
+    ece: float
+    log_loss_before: float
+    log_loss: float
+
+
+def fit(
+    routes: Sequence[str],
+    examples: Sequence[Examples],
+    embedder: str,
+    language: str,
+    smoothing: float = SMOOTHING,
+) -> RouteClassifier:
+    """Fit and calibrate.
+
+    Every route counts the same, however many texts it has: which of them will be asked most is
+    not known.
+
+    Args:
+        routes: their names.
+        examples: of each route, at least one text fitted and one held.
+        embedder: the fingerprint of what made the features.
+        language: of the features' words.
+        smoothing: see `smoothed`; 0 for none.
+    """
+    matrix, labels = _stacked([each.fitted for each in examples])
+    centroids = np.stack([each.fitted.mean(axis=0) for each in examples]).astype(np.float64)
+    counts = np.bincount(labels)
+    weight = (len(labels) / len(counts) / counts)[labels]
+    weights, bias = _regression(matrix, smoothed(centroids, smoothing)[labels], weight)
+    plain = RouteClassifier(
+        routes=tuple(routes),
+        embedder=embedder,
+        language=language,
+        weights=tuple(map(tuple, weights.round(_DIGITS).tolist())),
+        bias=tuple(bias.round(_DIGITS).tolist()),
+        temperature=1.0,
+    )
+    held, their = _stacked([each.held for each in examples])
+    temperature = fitted_temperature(plain.logits(held), their)
+    return plain.model_copy(update={"temperature": temperature})
+
+
+def measure(classifier: RouteClassifier, held: Sequence[Features]) -> Calibration:
+    """How a classifier does on texts of each route, in order."""
+    matrix, labels = _stacked(held)
+    before = classifier.logits(matrix)
+    after = before / classifier.temperature
+    right = before.argmax(axis=1) == labels
+    return Calibration(
+        accuracy=tuple(float(right[labels == each].mean()) for each in range(len(held))),
+        ece_before=expected_calibration_error(softmax(before), labels),
+        ece=expected_calibration_error(softmax(after), labels),
+        log_loss_before=log_loss(before, labels),
+        log_loss=log_loss(after, labels),
+    )
+
+
+def smoothed(centroids: Matrix, mass: float) -> Matrix:
+    """Targets of each route's texts: 1 - mass for it, and the mass shared out by likeness.
+
+    The other routes share in proportion to exp(cosine of their centroid and its own), so that
+    neighbours, between which a text may well be in doubt, get more than routes far off.
+
+    Args:
+        centroids: shape (routes, features); there are at least two.
+        mass: 0 for one-hot targets.
+
+    Returns:
+        Shape (routes, routes); every row sums to 1.
+    """
+    unit = centroids / np.maximum(np.linalg.norm(centroids, axis=1, keepdims=True), 1e-12)
+    share = np.exp(unit @ unit.T)
+    np.fill_diagonal(share, 0.0)
+    share /= share.sum(axis=1, keepdims=True)
+    return np.asarray((1 - mass) * np.eye(len(unit)) + mass * share)
+
+
+def _stacked(each: Sequence[Features]) -> tuple[Features, NDArray[np.intp]]:
+    labels = np.repeat(np.arange(len(each)), [len(matrix) for matrix in each])
+    return np.concatenate(each), labels
+
+
+def _regression(
+    matrix: Features, targets: Matrix, weight: NDArray[np.float64]
+) -> tuple[Matrix, NDArray[np.float64]]:
+    """Weights, shape (routes, features), and bias, for soft targets, which scikit-learn has not."""
+    from scipy.optimize import minimize  # type: ignore[import-untyped]
+    from scipy.sparse import csr_array  # type: ignore[import-untyped]
+
+    routes, columns = targets.shape[1], matrix.shape[1]
+    rows = csr_array(matrix, dtype=np.float64)  # most words are in no text
+    across = rows.T.tocsr()
+
+    def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        weights, bias = flat[:-routes].reshape(columns, routes), flat[-routes:]
+        logits = rows @ weights + bias
+        logits -= logits.max(axis=1, keepdims=True)
+        logs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        value = -(weight[:, None] * targets * logs).sum() + (weights**2).sum() / (2 * _RIDGE)
+        error = weight[:, None] * (np.exp(logs) - targets)
+        slope = across @ error + weights / _RIDGE
+        return float(value), np.concatenate((slope.ravel(), error.sum(axis=0)))
+
+    start = np.zeros(columns * routes + routes)
+    options = {"maxiter": _STEPS}
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", options=options).x
+    return found[:-routes].reshape(columns, routes).T, found[-routes:]
