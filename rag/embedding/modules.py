@@ -65,8 +65,9 @@ def load_model(folder: Path, *, device: str, dtype: torch.dtype) -> SentenceTran
     for ref in refs:
         if ref not in OURS and not ref.startswith(_THEIRS):
             raise ModelError(
-                f"the model in {folder} wants {ref} to be run, which is code of somebody else's",
-                hint="choose a model made of sentence-transformers' own modules",
+                f"the model in {folder} names the class {ref}, neither sentence-transformers' nor"
+                " one of ours",
+                hint="to load it would run its author's code: choose a model that brings none",
             )
     options: dict[str, Any] = {"dtype": dtype}
     if OURS.isdisjoint(refs):

@@ -63,7 +63,7 @@ def test_any_other_class_is_refused_and_nothing_is_run(
     run = tmp_path / "run"
     (folder / "modeling.py").write_text(f"open({str(run)!r}, 'w').close()\nclass Loud: pass\n")
     rewrite(folder, type=name)
-    refused(folder, "code of somebody else's")
+    refused(folder, f"names the class {name}, neither")
     assert not run.exists()
 
 
