@@ -113,6 +113,7 @@ def ingest_distributed(
         listings = list_all([connect(source, settings) for source in sources])
     connectors = [listing.connector for listing in listings]
     with open_index(settings, create=True) as index:
+        settings = index.settings  # they name the embedder that the index was built with
         items = _planned(index, sources, listings, report, prune=prune, yes=yes)
     if progress:
         progress.start(len(items))

@@ -24,7 +24,7 @@ from eval.runs import Citing, DocumentRecord, Header, QuestionRecord, RoundRecor
 from eval.split import Side, split_questions
 from pipelines import ingest
 from pipelines.query import open_engine
-from pipelines.scratch import in_scratch, open_scratch
+from pipelines.scratch import embedder_named, in_scratch, open_scratch
 from rag.engine import QueryEngine, merging_stages, selection_stage
 from rag.errors import ConfigError, DocumentError, ModelError
 from rag.ids import digest
@@ -235,7 +235,7 @@ def _described(header: Header, settings: Settings) -> Header:
 def _plain(settings: Settings) -> Settings:
     ingest = settings.ingest.model_copy(update={"duplicates": "keep"})  # in scratch they all are
     where = {"store": StoreSettings(), "models": ModelsSettings(), "offline": True}
-    return settings.model_copy(update={**where, "ingest": ingest})
+    return embedder_named(settings).model_copy(update={**where, "ingest": ingest})
 
 
 def sampled(questions: list[Question], count: int | None) -> list[Question]:

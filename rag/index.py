@@ -12,7 +12,7 @@ from rag.embedding.base import Embedder, Vectors
 from rag.embedding.context import embedded_text
 from rag.embedding.lexical import LexicalEncoder, SparseVector
 from rag.embedding.memo import RememberingEmbedder
-from rag.embedding.registry import load_embedder
+from rag.embedding.registry import load_embedder, record_of, resolved
 from rag.errors import ConfigError, IndexMissing
 from rag.manifest import IndexManifest
 from rag.retrieval.hybrid import HybridRetriever
@@ -20,7 +20,15 @@ from rag.settings import ChunkingSettings, Settings
 from rag.store import Condition, Store, open_store
 from rag.types import Chunk, Document, ScoredChunk
 
-__all__ = ["EmbeddedChunks", "Encoder", "Index", "largest_chunk", "open_index"]
+__all__ = [
+    "EmbeddedChunks",
+    "Encoder",
+    "Index",
+    "index_manifest",
+    "largest_chunk",
+    "open_index",
+    "require_window",
+]
 
 CHUNKERS = {kind.kind: kind for kind in (SentenceChunker, RecursiveChunker, TokenChunker)}
 
@@ -60,15 +68,23 @@ class Encoder:
 
     def embed(self, chunks: Sequence[Chunk]) -> EmbeddedChunks:
         """Dense and lexical vectors of chunks, each read under its header."""
-        counter = self.embedder.counter
-        header_tokens = self.settings.chunking.header_tokens
-        texts = [embedded_text(chunk, counter, header_tokens) for chunk in chunks]
-        room = self.embedder.max_tokens - self.embedder.reserved_tokens
+        texts = self.texts(chunks)
         return EmbeddedChunks(
             dense=self.embedder.embed_documents(texts),
             lexical=self.lexical.encode_documents(texts),
-            truncated=sum(tokens > room for tokens in counter.count_all(texts)),
+            truncated=self.truncated(texts),
         )
+
+    def texts(self, chunks: Sequence[Chunk]) -> list[str]:
+        """What is read of chunks: their text, under their header."""
+        counter = self.embedder.counter
+        header_tokens = self.settings.chunking.header_tokens
+        return [embedded_text(chunk, counter, header_tokens) for chunk in chunks]
+
+    def truncated(self, texts: Sequence[str]) -> int:
+        """How many of these texts the embedder cannot read to their end."""
+        room = self.embedder.max_tokens - self.embedder.reserved_tokens
+        return sum(tokens > room for tokens in self.embedder.counter.count_all(texts))
 
 
 class Index(Encoder):
@@ -120,6 +136,9 @@ def open_index(
 ) -> Index:
     """Open the index the settings name, built with the models the settings name.
 
+    Where `embedding.kind` is auto, that is the embedder which the index's manifest records; the
+    settings of the index that comes back name it.
+
     Args:
         settings: from `rag.settings.load_settings`.
         create: make a new index where there is none.
@@ -132,17 +151,20 @@ def open_index(
         IndexMismatch: it was built with other settings; the message names each difference.
         ModelError: the embedder is not there.
     """
-    embedder = embedder or load_embedder(settings.embedding, offline=settings.offline)
     try:
         store = open_store(settings.store)
     except IndexMissing:
         if not create:
             raise
-        _require_window(settings.chunking, embedder)
-        store = open_store(settings.store, _manifest(settings, embedder, embedder.dimension))
+        embedder = embedder or load_embedder(settings.embedding, offline=settings.offline)
+        require_window(settings.chunking, embedder)
+        store = open_store(settings.store, index_manifest(settings, embedder, embedder.dimension))
     try:
         found = store.manifest()
-        found.require(_manifest(settings, embedder, found.dimension))
+        embedding = resolved(settings.embedding, found.model)
+        settings = settings.model_copy(update={"embedding": embedding})
+        embedder = embedder or load_embedder(embedding, offline=settings.offline)
+        found.require(index_manifest(settings, embedder, found.dimension))
         return Index(settings, store, embedder)
     except BaseException:
         store.close()
@@ -154,17 +176,29 @@ def largest_chunk(embedder: Embedder, header_tokens: int) -> int:
     return embedder.max_tokens - embedder.reserved_tokens - header_tokens
 
 
-def _require_window(chunking: ChunkingSettings, embedder: Embedder) -> None:
+def require_window(
+    chunking: ChunkingSettings, embedder: Embedder, mend: str = "lower chunking.size"
+) -> None:
+    """Refuse chunks that the embedder would not read to their end.
+
+    Args:
+        chunking: how large they may be.
+        embedder: who is to read them.
+        mend: what to do, "to at most" so many tokens.
+
+    Raises:
+        ConfigError: saying how large they may be.
+    """
     room = largest_chunk(embedder, chunking.header_tokens)
     if chunking.size > room:
         raise ConfigError(
             f"chunks of {chunking.size} tokens with a header of {chunking.header_tokens} do "
             f"not fit {embedder.name}, which reads {embedder.max_tokens}",
-            hint=f"lower chunking.size to at most {room}",
+            hint=f"{mend} to at most {room}",
         )
 
 
-def _manifest(settings: Settings, embedder: Embedder, dimension: int) -> IndexManifest:
+def index_manifest(settings: Settings, embedder: Embedder, dimension: int) -> IndexManifest:
     """What an index with these settings is built with; the fingerprint implies the dimension."""
     chunking = settings.chunking
     kind = CHUNKERS[chunking.kind]
@@ -174,4 +208,5 @@ def _manifest(settings: Settings, embedder: Embedder, dimension: int) -> IndexMa
         lexical=LexicalEncoder(settings.lexical.language).fingerprint,
         chunker=kind(embedder.counter, chunking.size, chunking.overlap).fingerprint,
         header_tokens=chunking.header_tokens,
+        model=record_of(settings.embedding),
     )

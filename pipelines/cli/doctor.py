@@ -113,6 +113,7 @@ def _index(run: Run) -> Iterator[Check]:
             unfinished = sum(not record.live for record in records)
             finding = f"{len(records) - unfinished} documents, {index.store.count()} chunks"
             yield Check("ok", "index", finding)
+            yield Check("ok", "embedder of the index", index.embedder.fingerprint)
             if unfinished:
                 yield Check("note", "index", f"{unfinished} unfinished writes; run `rag ingest`")
     except IndexMissing as error:

@@ -144,9 +144,11 @@ def _print_report(console: Console, report: IngestReport) -> None:
 
 def status(run: Run) -> None:
     """What the index holds, and what it was built with."""
+    from pipelines.reindex import kept_beside
     from rag.store import open_store
 
     with open_store(run.settings.store) as store:
+        kept = kept_beside(store)
         manifest = store.manifest()
         records = list(store.documents())
         chunks = store.count()
@@ -161,6 +163,7 @@ def status(run: Run) -> None:
         "unfinished": len(records) - len(live),
         "namespaces": dict(Counter(record.namespace for record in live)),
         "manifest": manifest.to_payload(),
+        "kept": {"embedder": kept.kept, "differing": kept.differing} if kept else None,
     }
 
     def human(console: Console) -> None:
@@ -170,6 +173,8 @@ def status(run: Run) -> None:
         if payload["unfinished"]:
             console.print(f"unfinished  {payload['unfinished']} (the next ingest cleans up)")
         for key, value in manifest.to_payload().items():
-            console.print(f"{key:13} {value}")
+            console.print(f"{key:13} {value['model'] if key == 'model' else value}")
+        if kept:
+            console.print(f"kept          {kept.kept} (`rag reindex --rollback` or --forget)")
 
     run.show(payload, human)

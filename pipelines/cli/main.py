@@ -10,7 +10,19 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli import attribute, config, demo, doctor, evaluate, index, models, query, synth
+from pipelines.cli import (
+    attribute,
+    config,
+    demo,
+    doctor,
+    evaluate,
+    index,
+    models,
+    query,
+    reindex,
+    route,
+    synth,
+)
 from rag.errors import RagError
 
 __all__ = ["app", "main"]
@@ -22,10 +34,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for group in (demo, index, query, attribute, synth, doctor):
+for group in (demo, index, reindex, query, attribute, synth, doctor):
     group.register(app)
 app.add_typer(config.app, name="config")
 app.add_typer(models.app, name="models")
+app.add_typer(route.app, name="route")
 app.add_typer(evaluate.app, name="eval")
 
 

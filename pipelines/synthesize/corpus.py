@@ -18,7 +18,7 @@ from pipelines.sources import connect
 from rag.errors import DocumentError, UsageError
 from rag.index import Index, open_index
 from rag.settings import Settings, StoreSettings
-from rag.store import DocumentRecord
+from rag.store import DocumentRecord, is_index
 from rag.types import Document
 
 __all__ = ["Corpus", "open_corpus"]
@@ -52,7 +52,7 @@ def open_corpus(settings: Settings, source: str, progress: Progress | None) -> I
         UsageError: the source is not there, or two of its documents have the same name.
         StoreError, ModelError, ConfigError: as `rag.index.open_index`.
     """
-    if source and not (Path(source) / "edge_config.json").is_file():
+    if source and not is_index(Path(source)):
         connector = connect(source, settings)
         failed: list[str] = []
         documents = tuple(_fetched(connector, connector.list(), failed))

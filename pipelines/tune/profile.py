@@ -13,6 +13,7 @@ from typing import Any
 import tomli_w
 
 from eval.files import writing_whole
+from pipelines.scratch import embedder_named
 from pipelines.tune.choose import Means
 from pipelines.tune.tuning import Outcome, given_values
 from rag.settings import SECRET_OPTION, LoadedSettings, Settings
@@ -36,7 +37,7 @@ def profile_values(
         tuned: the settings to write.
         searched: dotted keys that tuning may have changed.
     """
-    values, plain = tuned.public(), Settings().public()
+    values, plain = embedder_named(tuned).public(), embedder_named(Settings()).public()
     wanted = {key for key, origin in loaded.origins.items() if origin.startswith("profile ")}
     wanted |= set(given_values(tuned))
     wanted |= {key for key in searched if _leaf(values, key) != _leaf(plain, key)}

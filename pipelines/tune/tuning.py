@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,10 +17,12 @@ from eval.runs import identity
 from eval.stats import LEVEL, bootstrap
 from pipelines.evaluate import Watch, prepare, read_corpus, sampled, texts_of
 from pipelines.journal import Journal
+from pipelines.scratch import embedder_named
 from pipelines.tune.bench import Bench, Embedders, Figures
 from pipelines.tune.choose import Goal, choose, front
 from pipelines.tune.search import Search, Trial, search
 from pipelines.tune.space import SIZES, Embedding, Space, grid
+from rag.embedding.registry import with_model
 from rag.errors import ConfigError, UsageError
 from rag.ids import digest
 from rag.index import largest_chunk
@@ -193,6 +195,7 @@ def tune(
         StoreError, ModelError: the settings as they were given cannot be run.
     """
     watch = watch or Watch()
+    settings = embedder_named(settings)
     sides = _sides(settings, asked)
     embedders = Embedders(offline=settings.offline)
     space, too_large = _space(settings, asked, embedders)
@@ -247,7 +250,7 @@ def told_apart(trials: Sequence[Trial]) -> list[Trial]:
 
 def given_values(settings: Settings) -> dict[str, Any]:
     """What decides what a generator is given and is no default, by dotted key; no secrets."""
-    values, plain = settings.public(), Settings().public()
+    values, plain = embedder_named(settings).public(), embedder_named(Settings()).public()
     return {
         f"{group}.{field}": value
         for group in EVIDENCE_GROUPS
@@ -308,7 +311,7 @@ def _space(
 ) -> tuple[Space, tuple[LeftOut, ...]]:
     """The space, and the sizes that no chunk may have, for its end would not be read."""
     choices = dict.fromkeys((settings.embedding.model_dump_json(), *(
-        _embedding(settings.embedding, each).model_dump_json() for each in asked.embeddings
+        with_model(settings.embedding, each).model_dump_json() for each in asked.embeddings
     )))  # fmt: skip
     found: list[Embedding] = []
     too_large: list[LeftOut] = []
@@ -327,17 +330,6 @@ def _space(
             too_large.append(LeftOut(embedder.name, out, largest))
     space = Space(settings, tuple(found), asked.pruning, asked.reader, asked.fixed)
     return space, tuple(too_large)
-
-
-def _embedding(given: EmbeddingSettings, model: str) -> EmbeddingSettings:
-    """The settings of a model that is tried, on the same device and with the same precision."""
-    if model == "bundled":
-        update: Mapping[str, Any] = {"kind": "bundled", "model": "", "options": {}}
-    else:
-        path = Path(model)  # a profile may be used in another folder than this
-        named = str(path.resolve()) if path.is_dir() else model
-        update = {"kind": "sentence_transformers", "model": named, "options": {}}
-    return given.model_copy(update=update)
 
 
 def _header(

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from rag.embedding.base import Embedder
 from rag.errors import ModelError
-from rag.settings import EmbeddingSettings
+from rag.settings import SECRET_OPTION, EmbeddingSettings
 
-__all__ = ["BUNDLED", "bundled_model", "bundled_tokenizer", "load_embedder"]
+__all__ = [
+    "BUNDLED",
+    "bundled_model",
+    "bundled_tokenizer",
+    "load_embedder",
+    "record_of",
+    "resolved",
+    "with_model",
+]
 
 BUNDLED = "all-MiniLM-L6-v2"
 
@@ -37,6 +48,8 @@ def bundled_tokenizer() -> Path:
 def load_embedder(settings: EmbeddingSettings, *, offline: bool = True) -> Embedder:
     """The embedder the settings name. Its weights are read when they are first needed.
 
+    `auto` is the bundled one here: what an index was built with, only `resolved` can tell.
+
     Raises:
         ModelError: it is not installed, or is not what it is said to be.
     """
@@ -46,7 +59,7 @@ def load_embedder(settings: EmbeddingSettings, *, offline: bool = True) -> Embed
         return LlamaIndexEmbedder.from_setting(settings.model, settings.options)
     from rag.embedding.dense import SentenceTransformerEmbedder
 
-    bundled = settings.kind == "bundled"
+    bundled = settings.kind in ("auto", "bundled")
     return SentenceTransformerEmbedder(
         bundled_model() if bundled else settings.model,
         name=BUNDLED if bundled else settings.model,
@@ -55,3 +68,66 @@ def load_embedder(settings: EmbeddingSettings, *, offline: bool = True) -> Embed
         backend=settings.backend,
         offline=offline,
     )
+
+
+def record_of(settings: EmbeddingSettings) -> dict[str, Any]:
+    """What finds the embedder of these settings again, from any folder; {} is the bundled one.
+
+    It goes into an index's manifest: no secrets, and nothing of the machine (device, precision).
+    """
+    if settings.kind in ("auto", "bundled"):
+        return {}
+    record: dict[str, Any] = {"kind": settings.kind, "model": _place(settings.model)}
+    if settings.kind == "llama_index":
+        options = settings.model_dump(mode="json")["options"]
+        shaping = {key: value for key, value in options.items() if not SECRET_OPTION.search(key)}
+        record |= {"model": settings.model, "options": shaping}
+    return record
+
+
+def resolved(
+    settings: EmbeddingSettings, record: Mapping[str, Any] | None = None
+) -> EmbeddingSettings:
+    """The settings with `auto` replaced by what it stands for. Others come back as they are.
+
+    Args:
+        settings: `kind` may be auto; device, precision, backend and secret options are kept.
+        record: as `record_of` made it; none where there is no index, or an older version built it.
+
+    Raises:
+        ModelError: the recorded model was in a folder that is gone.
+    """
+    if settings.kind != "auto":
+        return settings
+    if not record:
+        return settings.model_copy(update={"kind": "bundled"})
+    model = Path(record["model"])
+    if model.is_absolute() and not model.is_dir():
+        raise ModelError(
+            f"the index was built with the embedding model in {model}, which is gone",
+            hint="put it back; or, where it is somewhere else now, `rag reindex --model DIR`; "
+            "without it, `rag reindex --model bundled`, or --rollback where vectors are kept",
+        )
+    secrets = {key: value for key, value in settings.options.items() if SECRET_OPTION.search(key)}
+    options = {**record.get("options", {}), **secrets}
+    update = {"kind": record["kind"], "model": record["model"], "options": options}
+    return settings.model_copy(update=update)
+
+
+def with_model(settings: EmbeddingSettings, model: str) -> EmbeddingSettings:
+    """The settings with another model, on the same device and with the same precision.
+
+    Args:
+        settings: the others.
+        model: "bundled", or a sentence-transformers model: a folder, or a name of the hub.
+    """
+    update: dict[str, Any] = {"kind": "bundled", "model": "", "options": {}}
+    if model != "bundled":
+        update |= {"kind": "sentence_transformers", "model": _place(model)}
+    return settings.model_copy(update=update)
+
+
+def _place(model: str) -> str:
+    """A folder's path from the root, so that it is found from any folder; else the name."""
+    path = Path(model)
+    return os.path.abspath(path) if path.is_dir() else model

@@ -98,7 +98,9 @@ class ChunkingSettings(_Group):
 class EmbeddingSettings(_Group):
     """Which model makes the dense vectors."""
 
-    kind: Literal["bundled", "sentence_transformers", "llama_index"] = "bundled"
+    kind: Literal["auto", "bundled", "sentence_transformers", "llama_index"] = Field(
+        "auto", description="auto: what the index was built with; for a new one, bundled"
+    )
     model: str = Field("", description="folder or name; for llama_index 'module:Class'")
     options: dict[str, Any] = Field({}, description="arguments of the llama_index class")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
@@ -107,8 +109,13 @@ class EmbeddingSettings(_Group):
 
     @model_validator(mode="after")
     def _model_is_named(self) -> EmbeddingSettings:
-        if self.kind != "bundled" and not self.model:
+        if self.kind not in ("auto", "bundled") and not self.model:
             raise ValueError(f"embedding.kind is {self.kind} but embedding.model is not set")
+        if self.kind == "auto" and self.model:
+            raise ValueError(
+                "embedding.model is set but embedding.kind does not say what it is "
+                "(sentence_transformers or llama_index)"
+            )
         return self
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from rag.embedding.base import Vectors
 from rag.embedding.lexical import SparseVector
@@ -14,7 +14,7 @@ from rag.spans import Span
 from rag.store.filters import Condition
 from rag.types import Chunk, Document
 
-__all__ = ["DocumentRecord", "Hit", "Rankings", "Store", "open_store"]
+__all__ = ["DocumentRecord", "Hit", "Point", "Rankings", "Store", "open_store"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,16 @@ class DocumentRecord:
     title: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A chunk or a link as either backend has it; a link has no vectors."""
+
+    id: str
+    payload: Mapping[str, Any]
+    dense: Sequence[float] | None = None
+    lexical: SparseVector | None = None
+
+
 class Hit(NamedTuple):
     """A chunk's id and its score in one ranking."""
 
@@ -61,9 +71,17 @@ class Store(Protocol):
     and every other revision of the document is gone). A crash between any two calls leaves the
     old revision served.
 
+    An index may have another beside it, of the same chunks under other vectors: one that is being
+    built (`beside`) and is served from `serve` on, or the one that was served before (`kept`).
+    A crash between any two calls leaves one of them served.
+
     Raises:
         StoreError: any call, where the backend cannot be reached or refuses.
     """
+
+    @property
+    def generation(self) -> str:
+        """Which of the indexes that lie beside each other this is; "" is the first."""
 
     def manifest(self) -> IndexManifest:
         """What the index was built with."""
@@ -144,6 +162,33 @@ class Store(Protocol):
 
     def count(self) -> int:
         """The number of live chunks."""
+
+    def set_manifest(self, manifest: IndexManifest) -> None:
+        """Say anew what the index was built with."""
+
+    def points(self) -> Iterator[Point]:
+        """Every served chunk with its lexical vector, and every link; in no order."""
+
+    def put(self, points: Sequence[Point]) -> None:
+        """Write points as they are."""
+
+    def beside(self, manifest: IndexManifest) -> Store:
+        """A new and empty index beside this one, which nobody opens until it is served.
+
+        What a build that was cut short has left is deleted.
+        """
+
+    def serve(self, generation: str) -> None:
+        """Have the index beside this one opened from now on, and keep this one.
+
+        One atomic step. Who has this one open goes on with it.
+        """
+
+    def kept(self) -> Store | None:
+        """The index that is kept beside this one, opened."""
+
+    def forget(self) -> None:
+        """Delete all that is beside this one: what is kept, and what was never finished."""
 
     def optimize(self) -> None:
         """Build what makes searching fast. Long; only an ingest calls it."""

@@ -20,10 +20,11 @@ from rag.embedding.base import Vectors
 from rag.embedding.lexical import SparseVector
 from rag.errors import IndexMissing, StoreError, StoreLocked, first_line
 from rag.manifest import IndexManifest
-from rag.store import schema
-from rag.store.base import DocumentRecord, Hit, Rankings
+from rag.store import generations, schema
+from rag.store.base import DocumentRecord, Hit, Point, Rankings
 from rag.store.filters import Condition
-from rag.store.links import Links, Point
+from rag.store.generations import Generations
+from rag.store.links import Links
 from rag.types import Chunk, Document
 
 __all__ = ["EdgeStore"]
@@ -34,9 +35,11 @@ _PAGE = 1_000  # records a scroll fetches at a time
 class EdgeStore(Links):
     """An embedded index. Open one with `EdgeStore.open`; close it when done."""
 
-    def __init__(self, shard: q.EdgeShard, path: Path) -> None:
+    def __init__(self, shard: q.EdgeShard, root: Path, generation: str) -> None:
         self._shard = shard
-        self._path = path
+        self._root = root
+        self._generation = generation
+        self._path = root / generation
         self._lock = RLock()  # optimising swaps the shard under whoever reads
 
     @classmethod
@@ -48,6 +51,16 @@ class EdgeStore(Links):
             StoreError: `path` holds something else.
             StoreLocked: another process has it open.
         """
+        while True:
+            served = generations.read(path).served
+            store = cls._open(path, served, create)
+            if generations.read(path).served == served:
+                return store
+            store.close()  # while it was being opened, its owner put another in its place
+
+    @classmethod
+    def _open(cls, root: Path, generation: str, create: IndexManifest | None = None) -> Self:
+        path = root / generation
         exists = (path / "edge_config.json").is_file()
         if not exists and create is None:
             raise _missing(path)
@@ -63,7 +76,7 @@ class EdgeStore(Links):
                 assert create is not None
                 path.mkdir(parents=True, exist_ok=True)
                 shard = q.EdgeShard.create(str(path), _config(create.dimension))
-        store = cls(shard, path)
+        store = cls(shard, root, generation)
         if store._reserved(schema.MANIFEST_ID) is None:  # new, or its making was cut short
             if create is None:
                 store.close()
@@ -75,7 +88,7 @@ class EdgeStore(Links):
     def _initialise(self, manifest: IndexManifest) -> None:
         """Indexes first, the manifest last: an index with a manifest is complete."""
         self._index_fields()
-        self._put_reserved(schema.MANIFEST_ID, manifest.to_payload())
+        self.set_manifest(manifest)
 
     def _index_fields(self) -> None:
         with self._engine():
@@ -91,6 +104,41 @@ class EdgeStore(Links):
     def manifest(self) -> IndexManifest:
         """What the index was built with: the payload of a reserved point."""
         return IndexManifest.from_payload(self._reserved(schema.MANIFEST_ID) or {})
+
+    def set_manifest(self, manifest: IndexManifest) -> None:
+        """Say anew what the index was built with."""
+        self._put_reserved(schema.MANIFEST_ID, manifest.to_payload())
+
+    @property
+    def generation(self) -> str:
+        """The folder inside that of the first: "" or `reindex-1` and so on."""
+        return self._generation
+
+    def beside(self, manifest: IndexManifest) -> EdgeStore:
+        """A new and empty index in a folder of this one's."""
+        with _translated(self._root):
+            generations.clear(self._root)
+        return self._open(self._root, generations.read(self._root).new(), manifest)
+
+    def serve(self, generation: str) -> None:
+        """Have the index beside this one opened from now on, and keep this one."""
+        with _translated(self._root):
+            generations.write(self._root, Generations(generation, kept=self._generation))
+
+    def kept(self) -> EdgeStore | None:
+        """The index that is kept beside this one, opened."""
+        kept = generations.read(self._root).kept
+        if kept is None or not (self._root / kept / "edge_config.json").is_file():
+            return None
+        return self._open(self._root, kept)
+
+    def forget(self) -> None:
+        """Delete all that is beside this one."""
+        with _translated(self._root):
+            now = generations.read(self._root)
+            if now.kept is not None:
+                generations.write(self._root, Generations(now.served))
+            generations.clear(self._root)
 
     def documents(self, namespace: str | None = None) -> Iterator[DocumentRecord]:
         """Every revision of every document, live or not."""
@@ -235,7 +283,7 @@ class EdgeStore(Links):
         *,
         any_of: tuple[str, Sequence[str]] | None = None,
         fields: Sequence[str] | None = None,
-        vectors: bool = False,
+        vectors: bool | list[str] = False,
         limit: int | None = None,
     ) -> Iterator[Point]:
         must: list[Any] = [_equals(field, value) for field, value in equals.items()]

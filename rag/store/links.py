@@ -7,66 +7,27 @@ can be filtered by and cited.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from rag.embedding.lexical import SparseVector
 from rag.ids import chunk_id
 from rag.spans import Span
 from rag.store import schema
-from rag.store.base import DocumentRecord
+from rag.store.base import DocumentRecord, Point
+from rag.store.points import Points
 from rag.types import Document
 
-__all__ = ["Links", "Point"]
+__all__ = ["Links"]
 
 _PAGE = 500  # points that are copied at a time
 _CANDIDATES = 16  # documents looked at of those that share a mark
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
-    """A point as either backend has it."""
-
-    id: str
-    payload: Mapping[str, Any]
-    dense: Sequence[float] | None = None
-    lexical: SparseVector | None = None
-
-
-class Links(ABC):
+class Links(Points):
     """The calls of a store that are about copies, made of a few that a backend has."""
 
     _indexed = False
-
-    @abstractmethod
-    def _index_fields(self) -> None:
-        """Index the payload's fields that are filtered by, where they are not yet."""
-
-    @abstractmethod
-    def _find(
-        self,
-        equals: Mapping[str, str | int],
-        *,
-        any_of: tuple[str, Sequence[str]] | None = None,
-        fields: Sequence[str] | None = None,
-        vectors: bool = False,
-        limit: int | None = None,
-    ) -> Iterator[Point]:
-        """Points whose payload equals this, and has any of these in a field."""
-
-    @abstractmethod
-    def _put(self, points: Sequence[Point]) -> None:
-        """Write points."""
-
-    @abstractmethod
-    def _set(self, equals: Mapping[str, str | int], payload: Mapping[str, Any]) -> None:
-        """Set fields of the payload of all points that match."""
-
-    @abstractmethod
-    def _drop(self, equals: Mapping[str, str | int], *, spare: str | None = None) -> None:
-        """Delete all points that match, but those of the revision `spare`."""
 
     def served(self, doc_id: str) -> DocumentRecord | None:
         """The revision of a document that is served, or its link."""

@@ -1,7 +1,7 @@
 """A Qdrant server or cluster, through qdrant-client.
 
-The one place that knows qdrant-client. Without a server at hand its local mode runs the same
-calls, which is how the contract tests always exercise this file.
+This file and `aliases` are all that knows qdrant-client. Without a server at hand its local mode
+runs the same calls, which is how the contract tests always exercise them.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from rag.embedding.lexical import SparseVector
 from rag.errors import IndexMissing, StoreError, first_line
 from rag.manifest import IndexManifest
 from rag.settings import StoreSettings
-from rag.store import schema
-from rag.store.base import DocumentRecord, Hit, Rankings
+from rag.store import aliases, schema
+from rag.store.base import DocumentRecord, Hit, Point, Rankings
 from rag.store.filters import Condition
-from rag.store.links import Links, Point
+from rag.store.generations import FIRST, Generations
+from rag.store.links import Links
 from rag.types import Chunk, Document
 
 __all__ = ["ServerStore"]
@@ -43,7 +44,11 @@ _QUANTIZATIONS: Mapping[str, Any] = {
 
 
 class ServerStore(Links):
-    """An index on a server. Open one with `ServerStore.open`; close it when done."""
+    """An index on a server. Open one with `ServerStore.open`; close it when done.
+
+    A generation is settled when the index is opened: who has it open when another is served goes
+    on with the vectors that belong to its embedder.
+    """
 
     def __init__(
         self,
@@ -51,9 +56,14 @@ class ServerStore(Links):
         collection: str,
         url: str = "",
         layout: StoreSettings | None = None,
+        generation: str | None = None,
     ) -> None:
         self._client = client
-        self._collection = collection
+        self._name = collection
+        self._url = url
+        self._lent = generation is not None  # the client is that of the index beside this one
+        self._generation = generation
+        self._collection = aliases.collection_of(collection, generation or FIRST)
         self._layout = layout or StoreSettings()
         self._where = f"{url}, collection {collection!r}" if url else f"collection {collection!r}"
 
@@ -86,6 +96,9 @@ class ServerStore(Links):
             IndexMissing: there is none, and `create` is None.
         """
         with self._translated():
+            if self._generation is None:
+                self._generation = aliases.read(self._client, self._name).served
+                self._collection = aliases.collection_of(self._name, self._generation)
             exists = self._client.collection_exists(self._collection)
             if exists and self._metadata():
                 return
@@ -124,9 +137,7 @@ class ServerStore(Links):
     def _initialise(self, manifest: IndexManifest) -> None:
         """Indexes first, the manifest last: a collection with a manifest is complete."""
         self._index_fields()
-        self._client.update_collection(
-            self._collection, metadata={_MANIFEST: manifest.to_payload()}
-        )
+        self.set_manifest(manifest)
 
     def _index_fields(self) -> None:
         known = self._client.get_collection(self._collection).payload_schema
@@ -142,6 +153,50 @@ class ServerStore(Links):
         """What the index was built with: metadata of the collection."""
         with self._translated():
             return IndexManifest.from_payload(self._metadata())
+
+    def set_manifest(self, manifest: IndexManifest) -> None:
+        """Say anew what the index was built with."""
+        with self._translated():
+            self._client.update_collection(
+                self._collection, metadata={_MANIFEST: manifest.to_payload()}
+            )
+
+    @property
+    def generation(self) -> str:
+        """What the collection's name has behind the settings': "" or `reindex-1` and so on."""
+        return self._generation or FIRST
+
+    def beside(self, manifest: IndexManifest) -> ServerStore:
+        """A new and empty collection, laid out as a new one is."""
+        with self._translated():
+            aliases.clear(self._client, self._name)
+            new = aliases.read(self._client, self._name).new()
+        return self._at(new, manifest)
+
+    def serve(self, generation: str) -> None:
+        """Have the collection beside this one opened from now on, and keep this one."""
+        with self._translated():
+            swapped = Generations(generation, kept=self.generation)
+            aliases.write(self._client, self._name, swapped)
+
+    def kept(self) -> ServerStore | None:
+        """The index that is kept beside this one, opened."""
+        with self._translated():
+            kept = aliases.read(self._client, self._name).kept
+        return None if kept is None else self._at(kept)
+
+    def forget(self) -> None:
+        """Delete all that is beside this one; with a collection go its aliases."""
+        with self._translated():
+            kept = aliases.read(self._client, self._name).kept
+            if kept is not None:
+                self._client.delete_collection(aliases.collection_of(self._name, kept))
+            aliases.clear(self._client, self._name)
+
+    def _at(self, generation: str, create: IndexManifest | None = None) -> ServerStore:
+        store = ServerStore(self._client, self._name, self._url, self._layout, generation)
+        store.prepare(create)
+        return store
 
     def _metadata(self) -> dict[str, Any]:
         metadata = self._client.get_collection(self._collection).config.metadata or {}
@@ -234,7 +289,7 @@ class ServerStore(Links):
         *,
         any_of: tuple[str, Sequence[str]] | None = None,
         fields: Sequence[str] | None = None,
-        vectors: bool = False,
+        vectors: bool | list[str] = False,
         limit: int | None = None,
     ) -> Iterator[Point]:
         must: list[m.Condition] = [_equals(field, value) for field, value in equals.items()]
@@ -316,8 +371,9 @@ class ServerStore(Links):
         """Nothing: a server optimises by itself."""
 
     def close(self) -> None:
-        """Close the connection."""
-        self._client.close()
+        """Close the connection, if it is this one's own."""
+        if not self._lent:
+            self._client.close()
 
     def __enter__(self) -> Self:
         return self

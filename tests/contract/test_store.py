@@ -1053,7 +1053,8 @@ def test_a_new_collection_is_laid_out_as_the_settings_say(
             self._answer({"result": True, "status": "ok", "time": 0.0})
 
         def do_GET(self) -> None:
-            self._answer({"result": {"exists": False}, "status": "ok", "time": 0.0})
+            result = {"aliases": []} if self.path == "/aliases" else {"exists": False}
+            self._answer({"result": result, "status": "ok", "time": 0.0})
 
         def _answer(self, body: dict[str, Any]) -> None:
             data = json.dumps(body).encode()

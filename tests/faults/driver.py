@@ -1,13 +1,18 @@
-"""Ingests a folder in a process that kills itself at a chosen moment. Run by the tests beside it.
+"""Writes an index in a process that kills itself at a chosen moment. Run by the tests beside it.
 
 It reads one JSON job a line from stdin, runs each in a forked child (imports are paid for once),
 and answers with one line: {"killed": true} where the child died, {"killed": false} where the run
 came to its end. A child that fails in any other way ends the driver.
 
-A job is {"index", "source", "at", "number"}. `at` says what is counted:
+A job is {"index", "source", "at", "number"}: a folder is ingested. In place of the source it may
+say what to `do`: "reindex" (with the other embedder), "rollback" or "forget". `at` says what is
+counted:
 
     before-call, after-call       the store's writes, as the pipeline makes them
     before-update, after-update   the operations that reach the engine, inside those writes
+    before-step, after-step       what a reindex does to the indexes beside each other
+    before-replace, after-replace  the one step of those that swaps them
+    before-unlink, after-unlink   the files that it deletes
     files                         the files below the folder that the index's folder is in
     microseconds                  the clock, from the opening of the index on
 
@@ -19,15 +24,18 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
 from typing import Any
 
-from tiny_index import open_tiny
+from tiny_index import OtherEmbedder, open_tiny
 
 from connectors.registry import open_source
 from pipelines.ingest import ingest
+from pipelines.reindex import forget, reindex, rollback
+from rag.settings import Settings
 from rag.store.edge import EdgeStore
 
 WRITES = frozenset(
@@ -44,6 +52,19 @@ WRITES = frozenset(
         "tell",
     }
 )
+
+
+# What a reindex does to files and indexes, step by step.
+STEPS: dict[str, list[tuple[Any, str]]] = {
+    "step": [
+        *((EdgeStore, name) for name in ("beside", "put", "optimize", "close", "serve", "forget")),
+        (os, "replace"),
+        (os, "fsync"),
+        (shutil, "rmtree"),
+    ],
+    "replace": [(os, "replace")],
+    "unlink": [(os, "unlink"), (os, "rmdir")],
+}
 
 
 class Killer:
@@ -79,6 +100,31 @@ class KillingStore:
                 self._killer.count()
 
         return write
+
+
+def beside(index: str, do: str, at: str, number: int) -> None:
+    killer = Killer(number)
+    moment, _, what = at.partition("-")
+    for owner, name in STEPS[what]:
+        setattr(owner, name, killing(getattr(owner, name), killer, after=moment == "after"))
+    with EdgeStore.open(Path(index)) as store:
+        if do == "reindex":
+            settings = Settings(chunking={"size": 40}, ingest={"window_tokens": 256})
+            reindex(store, settings, embedder=OtherEmbedder())
+        else:
+            {"rollback": rollback, "forget": forget}[do](store)
+
+
+def killing(step: Any, killer: Killer, *, after: bool) -> Any:
+    def taken(*arguments: Any, **options: Any) -> Any:
+        if not after:
+            killer.count()
+        found = step(*arguments, **options)
+        if after:
+            killer.count()
+        return found
+
+    return taken
 
 
 def run(index: str, source: str, at: str, number: int) -> None:
@@ -128,7 +174,7 @@ def main() -> None:
         job = json.loads(line)
         child = os.fork()
         if child == 0:
-            run(**job)
+            (beside if "do" in job else run)(**job)
             os._exit(0)
         if job["at"] == "files":
             status = wait_and_kill(child, Path(job["index"]).parent, job["number"])

@@ -34,7 +34,7 @@ class TinyEmbedder:
     fingerprint = "tiny:1"
 
     def __init__(self) -> None:
-        self.counter = _counter()
+        self.counter = _counter(self.name)
         self.embedded: list[str] = []
 
     def load(self) -> None:
@@ -55,9 +55,17 @@ class TinyEmbedder:
         return vectors
 
 
+class OtherEmbedder(TinyEmbedder):
+    """Another length of vector, and a tokenizer of another name."""
+
+    name = "other"
+    dimension = 48
+    fingerprint = "other:1"
+
+
 @cache
-def _counter() -> TokenCounter:
-    return TokenCounter.from_file(bundled_tokenizer(), "tiny")
+def _counter(name: str) -> TokenCounter:
+    return TokenCounter.from_file(bundled_tokenizer(), name)
 
 
 def open_tiny(
@@ -67,6 +75,7 @@ def open_tiny(
     chunk_size: int = 40,
     max_delete_fraction: float = 0.2,
     wrap: Callable[[Store], Any] = lambda store: store,
+    kind: type[TinyEmbedder] = TinyEmbedder,
 ) -> Index:
     """Open the index in `path`, or make it there; `wrap` stands between it and its store."""
     settings = Settings(
@@ -74,7 +83,7 @@ def open_tiny(
         chunking={"size": chunk_size},
         ingest={"window_tokens": window_tokens, "max_delete_fraction": max_delete_fraction},
     )
-    embedder = TinyEmbedder()
+    embedder = kind()
     chunking = settings.chunking
     chunker = CHUNKERS[chunking.kind](embedder.counter, chunking.size, chunking.overlap)
     manifest = IndexManifest(

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from rag.embedding.context import embedded_text
-from rag.errors import ConfigError, IndexMismatch, IndexMissing, StoreLocked
+from rag.embedding.registry import bundled_model
+from rag.errors import ConfigError, IndexMismatch, IndexMissing, ModelError, StoreLocked
 from rag.index import Index, open_index
 from rag.settings import Settings, StoreSettings
 from rag.store import parse_condition
@@ -78,6 +79,31 @@ def test_other_settings_than_it_was_built_with_are_refused_by_name_and_let_go_of
             open_index(settings(tmp_path, **groups), create=create)
         assert "settings say" in caught.value.message
     open_index(settings(tmp_path)).close()  # would be locked if the refusal kept it open
+
+
+def test_an_index_remembers_its_embedder_and_is_opened_without_naming_it(tmp_path: Path) -> None:
+    model = tmp_path / "adapted"
+    model.symlink_to(bundled_model())
+    named = {"kind": "sentence_transformers", "model": str(model)}
+    open_index(settings(tmp_path, embedding=named), create=True).close()
+    with open_index(settings(tmp_path, embedding={"device": "cpu"})) as index:
+        assert index.embedder.name == str(model)
+        assert index.settings.embedding.model_dump().items() >= {**named, "device": "cpu"}.items()
+    open_index(settings(tmp_path, embedding={"kind": "bundled"})).close()  # the same files
+    model.rename(tmp_path / "moved")
+    with pytest.raises(ModelError, match=f"{model}, which is gone"):
+        open_index(settings(tmp_path))
+    moved = {**named, "model": str(tmp_path / "moved")}
+    open_index(settings(tmp_path, embedding=moved)).close()
+
+
+def test_an_index_of_an_older_version_has_the_bundled_embedder_unless_another_is_named(
+    tmp_path: Path,
+) -> None:
+    with open_index(settings(tmp_path), create=True) as index:
+        assert "model" not in index.store.manifest().to_payload()
+    with open_index(settings(tmp_path)) as index:
+        assert index.settings.embedding.kind == "bundled"
 
 
 def test_settings_that_do_not_touch_what_is_stored_may_change(tmp_path: Path) -> None:

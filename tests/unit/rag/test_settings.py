@@ -227,6 +227,7 @@ def test_a_variable_that_should_be_json_and_is_not_is_a_config_error(
         ("[store]\nkind = 'server'", "store.url is not set"),
         ("[embedding]\nkind = 'llama_index'", "embedding.model is not set"),
         ("[embedding]\nkind = 'sentence_transformers'", "embedding.model is not set"),
+        ("[embedding]\nmodel = 'adapted'", "embedding.kind does not say what it is"),
         ("[retrieval]\ndense_weight = 0\nlexical_weight = 0", "are both 0"),
         ("[generation]\nkind = 'server'\nmodel = 'm'", "generation.url or .model is not set"),
         ("[generation]\nkind = 'server'\nurl = 'u'", "generation.url or .model is not set"),
