@@ -3,11 +3,11 @@
 Nobody labelled these. A *paraphrase* changes at least two places of a sentence by rules that leave
 its meaning: a word for its synonym, a leading phrase moved to the end. A *shift* changes one place
 and with it the meaning; its kind is which. An embedder that reads meaning puts the paraphrase
-nearer; one that counts words puts the shift nearer, since it changed fewer of them. The kinds are
-those of financial texts in NMIXX (arXiv 2507.09601) as far as rules can make them; numbers, years
-and entities, which NMIXX leaves alone, are ours. Rules err: some sentences come out clumsy, and in
-a few the changed number is that of a paragraph. A model that is trained on pairs by such rules is
-not to be judged by these.
+nearer; one that counts words puts the shift nearer, since it changed fewer of them.
+
+Reversals are a kind of shift in NMIXX (arXiv 2507.09601); numbers, years and entities, which it
+leaves alone, are ours. Rules err: some sentences come out clumsy, and in a few the changed number
+is that of a paragraph. A model that is trained on pairs by such rules is not to be judged by these.
 """
 
 from __future__ import annotations
