@@ -104,6 +104,7 @@ def _models(run: Run) -> Iterator[Check]:
 
 
 def _index(run: Run) -> Iterator[Check]:
+    from pipelines.reindex import kept_beside
     from rag.errors import IndexMissing
     from rag.index import open_index
 
@@ -114,6 +115,8 @@ def _index(run: Run) -> Iterator[Check]:
             finding = f"{len(records) - unfinished} documents, {index.store.count()} chunks"
             yield Check("ok", "index", finding)
             yield Check("ok", "embedder of the index", index.embedder.fingerprint)
+            if kept := kept_beside(index.store):
+                yield Check("note", "kept vectors", f"{kept.kept}; `rag reindex --forget`")
             if unfinished:
                 yield Check("note", "index", f"{unfinished} unfinished writes; run `rag ingest`")
     except IndexMissing as error:

@@ -57,7 +57,7 @@ def outweighed(
 
     What was given on the command line is not there the next time, and does not count.
     """
-    before, after = loaded.settings.public(), tuned.public()
+    before, after = embedder_named(loaded.settings).public(), embedder_named(tuned).public()
     return {
         key: origin
         for key, origin in loaded.origins.items()

@@ -183,14 +183,19 @@ class ServerStore(Links):
         """The index that is kept beside this one, opened."""
         with self._translated():
             kept = aliases.read(self._client, self._name).kept
-        return None if kept is None else self._at(kept)
+            if kept is None or not self._client.collection_exists(
+                aliases.collection_of(self._name, kept)
+            ):
+                return None
+        return self._at(kept)
 
     def forget(self) -> None:
-        """Delete all that is beside this one; with a collection go its aliases."""
+        """Delete all that is beside this one."""
         with self._translated():
-            kept = aliases.read(self._client, self._name).kept
-            if kept is not None:
-                self._client.delete_collection(aliases.collection_of(self._name, kept))
+            now = aliases.read(self._client, self._name)
+            if now.kept is not None:
+                self._client.delete_collection(aliases.collection_of(self._name, now.kept))
+                aliases.write(self._client, self._name, Generations(now.served))
             aliases.clear(self._client, self._name)
 
     def _at(self, generation: str, create: IndexManifest | None = None) -> ServerStore:

@@ -1,11 +1,15 @@
-"""Indexes beside each other: the same calls, with the same results, on every store there is."""
+"""Indexes beside each other: the same calls, with the same results, on every store there is.
+
+`server` runs where SPANRAG_TEST_QDRANT_URL names a Qdrant server.
+"""
 
 from __future__ import annotations
 
-import warnings
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -20,6 +24,7 @@ from rag.store.edge import EdgeStore
 from rag.store.server import ServerStore
 from rag.types import Chunk, Document
 
+SERVER_URL = os.environ.get("SPANRAG_TEST_QDRANT_URL", "")
 OLD = IndexManifest("old:1", 4, "bm25:english", "sentences:old:8/0", 32)
 NEW = replace(OLD, embedder="new:1", dimension=3, model={"kind": "llama_index", "model": "m:C"})
 WORD = SparseVector([1], [1.0])
@@ -30,10 +35,22 @@ Open = Callable[..., Store]
 pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect:UserWarning")
 
 
-@pytest.fixture(params=["edge", "local"])
+@pytest.fixture(
+    params=[
+        "edge",
+        "local",
+        pytest.param(
+            "server",
+            marks=pytest.mark.skipif(
+                not SERVER_URL, reason="SPANRAG_TEST_QDRANT_URL names no Qdrant server"
+            ),
+        ),
+    ]
+)
 def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
     """Open the index as a process of its own would: what was open before is closed."""
-    client = QdrantClient(":memory:")
+    client = QdrantClient(url=SERVER_URL) if request.param == "server" else QdrantClient(":memory:")
+    name = f"spanrag-test-{uuid4().hex[:8]}"
     stores: list[Store] = []
 
     def open_it(create: IndexManifest | None = None) -> Store:
@@ -42,15 +59,16 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
                 store.close()
             stores[:] = [EdgeStore.open(tmp_path / "index", create)]
         else:
-            stores[:] = [ServerStore(client, "index")]
+            stores[:] = [ServerStore(client, name)]
             stores[0].prepare(create)
         return stores[0]
 
-    with warnings.catch_warnings():
-        yield open_it
+    yield open_it
+    for collection in client.get_collections().collections:
+        if collection.name.startswith(name):
+            client.delete_collection(collection.name)
     for store in stores:
         store.close()
-    client.close()
 
 
 def document(key: str) -> Document:
@@ -168,9 +186,7 @@ def test_points_are_served_chunks_and_links_and_are_put_as_they_are(opened: Open
     store.link(document("copy.txt"), document("a.txt").id, Span(0, 11))
     serve(store, document("staged.txt"), commit=False)
     points = list(store.points())
-    chunk, link = sorted(points, key=lambda point: point.payload["state"], reverse=True)[::-1]
-    if chunk.payload["state"] != "live":
-        chunk, link = link, chunk
+    link, chunk = sorted(points, key=lambda point: point.payload["state"])
     assert [chunk.payload["name"], link.payload["name"]] == ["a.txt", "copy.txt"]
     assert (chunk.dense, chunk.lexical, link.dense, link.lexical) == (None, WORD, None, None)
     with store.beside(NEW) as beside:
