@@ -50,10 +50,12 @@ def fit(
     ] = 2_000,
 ) -> None:
     """Learn from the texts of several indexes which of them a question goes to."""
+    from eval.files import require_writable
     from pipelines.cli.progress import show_progress
     from pipelines.route import fit_routes
 
     named = _named(indexes)
+    require_writable(out)
     with show_progress(run.err, run.quiet, "sentences") as progress:
         fitted = fit_routes(
             run.settings, named, coverage=coverage, most=most, texts=texts, progress=progress

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -72,13 +73,15 @@ class Routes(BaseModel):
             ) from None
 
     def write(self, path: Path) -> None:
-        """Write them, every number exactly.
+        """Write them, every number exactly, whole or not at all.
 
         Raises:
             UsageError: it cannot be written.
         """
+        part = path.with_name(f"{path.name}.part")
         try:
-            path.write_text(self.model_dump_json() + "\n", encoding="utf-8")
+            part.write_text(self.model_dump_json() + "\n", encoding="utf-8")
+            os.replace(part, path)
         except OSError as error:
             raise UsageError(
                 f"cannot write {path}: {error.strerror}", hint="choose another file with --out"
