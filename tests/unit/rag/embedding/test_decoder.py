@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import string
 from importlib.util import find_spec
 from pathlib import Path
@@ -245,3 +246,15 @@ def test_who_looks_inside_an_encoder_refuses_a_decoder(
     embedder = SentenceTransformerEmbedder(tmp_path, device="cpu", precision="float32")
     with pytest.raises(ModelError, match="not built as BERT is"):
         encoder_of(embedder).pooled(TEXTS)
+
+
+def test_the_encoder_inside_a_decoders_folder_runs_nobodys_code(
+    llama: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    made(llama, tiny_model, "causal2vec").save_pretrained(str(tmp_path), create_model_card=False)
+    file = tmp_path / "encoder" / "modules.json"
+    modules = json.loads(file.read_text())
+    modules[-1]["type"] = "os.system"
+    file.write_text(json.dumps(modules))
+    with pytest.raises(ModelError, match=r"names the class os\.system"):
+        SentenceTransformerEmbedder(tmp_path, device="cpu").load()
