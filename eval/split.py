@@ -13,7 +13,7 @@ from eval.datasets import Question
 from rag.errors import UsageError
 from rag.ids import digest
 
-__all__ = ["Side", "document_groups", "split_questions"]
+__all__ = ["Side", "document_groups", "on_tuning_side", "split_questions"]
 
 Side = Literal["all", "tune", "test"]
 
@@ -66,7 +66,7 @@ def split_questions(
     chosen = [
         question
         for question, group in zip(questions, groups, strict=True)
-        if (_place(group, seed) < tune_share) == (side == "tune")
+        if on_tuning_side(group, tune_share, seed) == (side == "tune")
     ]
     if not chosen:
         raise UsageError(
@@ -77,6 +77,6 @@ def split_questions(
     return chosen
 
 
-def _place(group: str, seed: int) -> float:
-    """A number in [0, 1) that depends on nothing but the name and the seed."""
-    return int(digest([seed, group])[:12], 16) / 16**12
+def on_tuning_side(name: str, share: float = 0.5, seed: int = 0) -> bool:
+    """Whether a document (or a group, by its first) is tuned on; its name and the seed decide."""
+    return int(digest([seed, name])[:12], 16) / 16**12 < share

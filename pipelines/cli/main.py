@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from pipelines.cli import (
+    adapt,
     attribute,
     config,
     demo,
@@ -34,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for group in (demo, index, reindex, query, attribute, synth, doctor):
+for group in (demo, index, reindex, query, attribute, synth, adapt, doctor):
     group.register(app)
 app.add_typer(config.app, name="config")
 app.add_typer(models.app, name="models")

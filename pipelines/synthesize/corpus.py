@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from connectors.base import Connector, SourceRef
 from connectors.files import FilesConnector
@@ -17,11 +18,11 @@ from pipelines.scratch import in_scratch, open_scratch
 from pipelines.sources import connect
 from rag.errors import DocumentError, UsageError
 from rag.index import Index, open_index
-from rag.settings import Settings, StoreSettings
+from rag.settings import EmbeddingSettings, Settings, StoreSettings
 from rag.store import DocumentRecord, is_index
 from rag.types import Document
 
-__all__ = ["Corpus", "open_corpus"]
+__all__ = ["Corpus", "Reading", "open_corpus", "read_documents"]
 
 logger = logging.getLogger(__name__)
 
@@ -54,22 +55,57 @@ def open_corpus(settings: Settings, source: str, progress: Progress | None) -> I
     """
     if source and not is_index(Path(source)):
         connector = connect(source, settings)
-        failed: list[str] = []
-        documents = tuple(_fetched(connector, connector.list(), failed))
+        documents, failed = _of_source(connector)
         with open_scratch(in_scratch(settings, Path(source))) as index:
             ingest(index, [connector], prune=True, yes=True, progress=progress)
-            name = Path(source).resolve().stem
-            yield Corpus(_named_apart(documents), index, name, tuple(failed))
+            yield Corpus(documents, index, Path(source).resolve().stem, failed)
         return
-    if source:
-        store = StoreSettings(kind="edge", path=Path(source))
-        settings = settings.model_copy(update={"store": store})
-    with open_index(settings) as index:
-        # Copies are asked about where their originals are.
-        records = [each for each in index.store.documents() if each.live and not each.twin_of]
-        failed = []
-        documents = tuple(_stored(records, failed))
-        yield Corpus(_named_apart(documents), index, settings.store.collection, tuple(failed))
+    with open_index(_of_folder(settings, source)) as index:
+        documents, failed = _of_index(index)
+        yield Corpus(documents, index, settings.store.collection, failed)
+
+
+class Reading(NamedTuple):
+    """Documents, which could not be read, and which embedder the index of them has."""
+
+    documents: tuple[Document, ...]
+    failed: tuple[str, ...]
+    embedding: EmbeddingSettings
+
+
+def read_documents(settings: Settings, source: str) -> Reading:
+    """What `open_corpus` would be about, where no index is needed.
+
+    Raises:
+        UsageError, StoreError, ModelError, ConfigError: as `open_corpus`.
+    """
+    if source and not is_index(Path(source)):
+        documents, failed = _of_source(connect(source, settings))
+        return Reading(documents, failed, settings.embedding)
+    with open_index(_of_folder(settings, source)) as index:
+        return Reading(*_of_index(index), index.settings.embedding)
+
+
+def _of_folder(settings: Settings, source: str) -> Settings:
+    """The settings with the embedded index in that folder, if one is given."""
+    if not source:
+        return settings
+    store = StoreSettings(kind="edge", path=Path(source))
+    return settings.model_copy(update={"store": store})
+
+
+def _of_source(connector: Connector) -> tuple[tuple[Document, ...], tuple[str, ...]]:
+    failed: list[str] = []
+    documents = tuple(_fetched(connector, connector.list(), failed))
+    return _named_apart(documents), tuple(failed)
+
+
+def _of_index(index: Index) -> tuple[tuple[Document, ...], tuple[str, ...]]:
+    # Copies are asked about where their originals are.
+    records = [each for each in index.store.documents() if each.live and not each.twin_of]
+    failed: list[str] = []
+    documents = tuple(_stored(records, failed))
+    return _named_apart(documents), tuple(failed)
 
 
 def _fetched(

@@ -25,6 +25,7 @@ OURS = frozenset(
     {
         "rag.embedding.decoder.ContextualDecoder",
         "rag.embedding.gem.BottleneckDecoder",
+        "rag.embedding.joint.LexicalPart",
         "rag.embedding.pooling.LatentAttentionPooling",
         "rag.embedding.pooling.LayerAttentionPooling",
     }

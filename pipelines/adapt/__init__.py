@@ -1,0 +1,1 @@
+"""Adapting the embedder to a corpus, without labels; it is kept only if it proves better."""

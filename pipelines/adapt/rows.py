@@ -1,0 +1,174 @@
+"""What a step trains on: rows of a query, its passage, and hard negatives; batch after batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import cycle, islice
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipelines.adapt.mining import mine
+from pipelines.adapt.passages import Passage
+from pipelines.adapt.queries import Query, QueryWriter
+from pipelines.adapt.recipe import Recipe
+from pipelines.adapt.shifts import PairWriter
+from rag.embedding.base import Embedder
+from rag.errors import UsageError
+
+__all__ = ["Row", "Translation", "read_translations", "rows", "texts"]
+
+_WITHOUT = 0.5
+"""How often the sentence a query was made of is taken out of its passage: with it the model learns
+words, without it what belongs together (Lee et al., ACL 2019, have 0.9)."""
+
+_BARE = 0.5  # how often a passage is read without its header
+
+
+class Translation(NamedTuple):
+    """Two texts that say the same, as in two languages."""
+
+    text: str
+    other: str
+
+
+class Row(NamedTuple):
+    """One row: what looks, what it should find, and what it should not."""
+
+    anchor: str
+    positive: str
+    negatives: tuple[str, ...]
+
+
+class _Asked(NamedTuple):
+    own: int
+    query: Query
+
+
+def rows(
+    passages: Sequence[Passage],
+    embedder: Embedder,
+    recipe: Recipe,
+    translations: Sequence[Translation] = (),
+) -> list[Row]:
+    """`recipe.steps` batches of rows, one after the other.
+
+    A batch holds no passage twice while there are enough: it would be a wrong answer to its own
+    query. So many rows of each batch as `recipe.shifted` says are minimal pairs or translations.
+
+    Args:
+        passages: to train on.
+        embedder: the base, by which negatives are mined.
+        recipe: how many, of what.
+        translations: pairs, where there are any.
+    """
+    chance = Random(recipe.seed)
+    writer, pairs = QueryWriter(passages), _pairs(passages, translations, recipe, chance)
+    shifted = round(recipe.batch * recipe.shifted) if pairs else 0
+    order = _in_turn(len(passages), chance)
+    asked = [
+        _Asked(at, writer.write(passages[at], chance))
+        for at in (next(order) for _ in range(recipe.steps * (recipe.batch - shifted)))
+    ]
+    mined = mine(
+        embedder.embed_queries([each.query.text for each in asked]),
+        embedder.embed_documents([each.whole for each in passages]),
+        [each.own for each in asked],
+        recipe.negatives,
+        margin=recipe.margin,
+        chance=chance,
+    )
+    looking = [
+        Row(
+            each.query.text,
+            _read(passages[each.own], each.query.sentence, chance),
+            tuple(_read(passages[at], "", chance) for at in negatives),
+        )
+        for each, negatives in zip(asked, mined, strict=True)
+    ]
+    again = cycle(pairs)
+    size = recipe.batch - shifted
+    return [
+        row
+        for step in range(recipe.steps)
+        for row in (*looking[step * size : (step + 1) * size], *islice(again, shifted))
+    ]
+
+
+def texts(passages: Sequence[Passage], recipe: Recipe) -> list[str]:
+    """`recipe.first_steps` batches of passages for the stage before."""
+    order = _in_turn(len(passages), Random(recipe.seed))
+    return [passages[next(order)].whole for _ in range(recipe.first_steps * recipe.first_batch)]
+
+
+def _in_turn(count: int, chance: Random) -> Iterator[int]:
+    """Every index once in a new order, then again."""
+    while True:
+        yield from chance.sample(range(count), count)
+
+
+def _read(passage: Passage, without: str, chance: Random) -> str:
+    """A passage as it is met this time: with its header or not, with the sentence or not."""
+    text = passage.text
+    if without and len(text) > 2 * len(without) and chance.random() < _WITHOUT:
+        text = text.replace(without, " ", 1)
+    return text if chance.random() < _BARE else passage.header + text
+
+
+def _pairs(
+    passages: Sequence[Passage],
+    translations: Sequence[Translation],
+    recipe: Recipe,
+    chance: Random,
+) -> list[Row]:
+    """Rows of minimal pairs, as many as are wanted or the corpus yields, and of translations."""
+    sentences = [sentence for each in passages for sentence in each.sentences]
+    wanted = recipe.steps * round(recipe.batch * recipe.shifted)
+    writer = PairWriter(passages)
+    found = [Row(each.text, each.other, ()) for each in translations]
+    for sentence in chance.sample(sentences, len(sentences)):
+        if len(found) >= wanted:
+            break
+        if pair := writer.write(sentence, chance):
+            found.append(Row(pair.anchor, pair.same, (pair.other,)))
+    chance.shuffle(found)
+    return [
+        row._replace(
+            negatives=(*row.negatives, *chance.sample(sentences, recipe.negatives))[
+                : recipe.negatives
+            ]
+        )
+        for row in found
+    ]
+
+
+class _TranslationLine(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    text: str = Field(min_length=1)
+    translation: str = Field(min_length=1)
+
+
+def read_translations(path: Path) -> list[Translation]:
+    """Lines of {"text", "translation"}.
+
+    Raises:
+        UsageError: the file is not there, or a line of it is bad, naming file and line.
+    """
+    found: list[Translation] = []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {path}: {error}", hint="check --translations") from None
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            read = _TranslationLine.model_validate_json(line)
+        except ValidationError as error:
+            fault = error.errors(include_url=False)[0]["msg"]
+            raise UsageError(f"{path}, line {number}: {fault}", hint="mend the line") from None
+        found.append(Translation(read.text, read.translation))
+    return found
