@@ -20,10 +20,13 @@ from rag.routing.calibration import (
 )
 from rag.routing.classifier import RouteClassifier
 
-__all__ = ["SMOOTHING", "Calibration", "Examples", "fit", "measure", "smoothed"]
+__all__ = ["SHARPNESS", "SMOOTHING", "Calibration", "Examples", "fit", "measure", "smoothed"]
 
 SMOOTHING = 0.1
 """The share of a text that is said to belong to other routes: many a sentence could stand there."""
+
+SHARPNESS = 1.0
+"""How much more of it the likelier route gets: at 10 nearly all, which is worse than none."""
 
 _RIDGE = 3.0  # variance of the prior of a weight
 _DIGITS = 5  # of a weight in the file
@@ -59,6 +62,7 @@ def fit(
     embedder: str,
     language: str,
     smoothing: float = SMOOTHING,
+    sharpness: float = SHARPNESS,
 ) -> RouteClassifier:
     """Fit and calibrate.
 
@@ -70,13 +74,14 @@ def fit(
         examples: of each route, at least one text fitted and one held.
         embedder: the fingerprint of what made the features.
         language: of the features' words.
-        smoothing: see `smoothed`; 0 for none.
+        smoothing: the mass of `smoothed`; 0 for none.
+        sharpness: the same.
     """
     matrix, labels = _stacked([each.fitted for each in examples])
     centroids = np.stack([each.fitted.mean(axis=0) for each in examples]).astype(np.float64)
     counts = np.bincount(labels)
     weight = (len(labels) / len(counts) / counts)[labels]
-    weights, bias = _regression(matrix, smoothed(centroids, smoothing)[labels], weight)
+    weights, bias = _regression(matrix, smoothed(centroids, smoothing, sharpness)[labels], weight)
     plain = RouteClassifier(
         routes=tuple(routes),
         embedder=embedder,
@@ -105,21 +110,22 @@ def measure(classifier: RouteClassifier, held: Sequence[Features]) -> Calibratio
     )
 
 
-def smoothed(centroids: Matrix, mass: float) -> Matrix:
+def smoothed(centroids: Matrix, mass: float, sharpness: float = SHARPNESS) -> Matrix:
     """Targets of each route's texts: 1 - mass for it, and the mass shared out by likeness.
 
-    The other routes share in proportion to exp(cosine of their centroid and its own), so that
-    neighbours, between which a text may well be in doubt, get more than routes far off.
+    The other routes share in proportion to exp(sharpness * cosine of their centroid and its own),
+    so that neighbours, between which a text may well be in doubt, get more than routes far off.
 
     Args:
         centroids: shape (routes, features); there are at least two.
         mass: 0 for one-hot targets.
+        sharpness: 0 to share alike.
 
     Returns:
         Shape (routes, routes); every row sums to 1.
     """
     unit = centroids / np.maximum(np.linalg.norm(centroids, axis=1, keepdims=True), 1e-12)
-    share = np.exp(unit @ unit.T)
+    share = np.exp(sharpness * (unit @ unit.T))
     np.fill_diagonal(share, 0.0)
     share /= share.sum(axis=1, keepdims=True)
     return np.asarray((1 - mass) * np.eye(len(unit)) + mass * share)

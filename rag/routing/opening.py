@@ -44,8 +44,8 @@ def open_routed(settings: Settings, path: Path) -> RoutedIndex:
     """
     routes = Routes.read(path)
     router = Router(routes, router_embedder(settings))
-    # One model in memory for all the indexes that were built with it.
-    embedders = {router.embedder.fingerprint: router.embedder}
+    # One model for all the indexes that were built with it, and one memory of what it embedded.
+    known = {router.embedder.fingerprint: (router.embedder, router.sentences)}
     indexes: dict[str, Index] = {}
     lost: dict[str, RagError] = {}
     with ExitStack() as stack:
@@ -56,8 +56,9 @@ def open_routed(settings: Settings, path: Path) -> RoutedIndex:
                 lost[name] = error
                 continue
             stack.callback(opened.close)
-            embedder = embedders.setdefault(opened.embedder.fingerprint, opened.embedder)
-            indexes[name] = Index(opened.settings, opened.store, embedder)
+            own = opened.embedder, opened.sentences
+            embedder, sentences = known.setdefault(opened.embedder.fingerprint, own)
+            indexes[name] = Index(opened.settings, opened.store, embedder, sentences)
         if not indexes:
             why = "; ".join(f"{name}: {error.message}" for name, error in lost.items())
             raise StoreError(

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Self
 
 from rag.embedding.lexical import LexicalEncoder
-from rag.embedding.memo import RememberingEmbedder
 from rag.errors import RagError, StoreError
 from rag.index import Index
 from rag.retrieval.fusion import reciprocal_rank_fusion
@@ -15,7 +14,7 @@ from rag.settings import Settings
 from rag.store import Condition
 from rag.types import ScoredChunk
 
-__all__ = ["Found", "RoutedIndex"]
+__all__ = ["Found", "RoutedIndex", "share_places"]
 
 
 class Found(NamedTuple):
@@ -67,7 +66,7 @@ class RoutedIndex:
         self.indexes = indexes
         self.lost = lost
         self.embedder = router.embedder
-        self.sentences = RememberingEmbedder(router.embedder)
+        self.sentences = router.sentences
         self.lexical = LexicalEncoder(settings.lexical.language)
 
     def search(
@@ -99,7 +98,7 @@ class RoutedIndex:
                 failed[name] = error.message
                 if set(failed) >= set(alive):
                     raise
-        chunks = _fused(hits, routing.probabilities, top_k or self.settings.retrieval.top_k)
+        chunks = share_places(hits, routing.probabilities, top_k or self.settings.retrieval.top_k)
         return Found(chunks, routing, tuple(hits), failed)
 
     def close(self) -> None:
@@ -114,7 +113,7 @@ class RoutedIndex:
         self.close()
 
 
-def _fused(
+def share_places(
     hits: Mapping[str, Sequence[ScoredChunk]], weights: Mapping[str, float], wanted: int
 ) -> list[ScoredChunk]:
     """One ranking, in which routes have places in proportion to their probability.

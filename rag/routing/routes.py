@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from rag.embedding.base import Embedder
 from rag.embedding.lexical import LexicalEncoder
+from rag.embedding.memo import RememberingEmbedder
 from rag.errors import ConfigError, UsageError, first_line
 from rag.routing.classifier import RouteClassifier, fewest
 from rag.routing.features import features
@@ -103,11 +104,12 @@ class Router:
         routes.classifier.require(embedder)
         self.routes = routes
         self.embedder = embedder
+        self.sentences = RememberingEmbedder(embedder)
         self._lexical = LexicalEncoder(routes.classifier.language)
 
     def route(self, question: str) -> Routing:
         """The probability of each route, and which of them to search."""
-        matrix = features([question], self.embedder, self._lexical)
+        matrix = features([question], self.sentences, self._lexical)
         row = self.routes.classifier.probabilities(matrix)[0].tolist()
         found = dict(zip(self.routes.classifier.routes, row, strict=True))
         ordered = dict(sorted(found.items(), key=lambda pair: (-pair[1], pair[0])))

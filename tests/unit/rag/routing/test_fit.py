@@ -45,6 +45,9 @@ def test_the_likelier_neighbour_gets_more_of_the_mass() -> None:
     cosine = 1.6 / 1.64  # of law and finance; that of law and cyber is 0
     assert law[1] / law[2] == pytest.approx(np.exp(cosine))
     assert cyber[0] == pytest.approx(cyber[1])
+    sharp, alike = (smoothed(CENTRES, 0.1, sharpness)[0] for sharpness in (5.0, 0.0))
+    assert sharp[1] / sharp[2] == pytest.approx(np.exp(5 * cosine))
+    assert alike[1] == pytest.approx(alike[2])
 
 
 def test_without_smoothing_it_is_what_scikit_learn_fits() -> None:

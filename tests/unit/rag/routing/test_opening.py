@@ -7,6 +7,7 @@ import pytest
 from tiny_index import TinyEmbedder, open_tiny
 
 from rag.errors import StoreError
+from rag.index import open_index
 from rag.routing import RouteClassifier, Routes, open_routed
 from rag.routing.features import HASHED
 from rag.routing.opening import as_built, at_route, router_embedder
@@ -69,3 +70,18 @@ def test_where_no_index_can_be_opened_each_says_why(tmp_path: Path) -> None:
             StoreError, match=r"law: no index at .*gone; cyber: .*open in another process"
         ):
             open_routed(Settings(), path)
+
+
+def test_indexes_of_one_model_share_it_and_its_memory(tmp_path: Path) -> None:
+    places = {name: str(tmp_path / name) for name in ("law", "cyber")}
+    for place, size in zip(places.values(), (90, 200), strict=True):
+        built = Settings(store={"path": place}, chunking={"size": size})
+        open_index(built, create=True).close()
+    fingerprint = router_embedder(Settings()).fingerprint
+    path = written(tmp_path / "routes.json", fingerprint, places | {"gone": str(tmp_path / "no")})
+    with open_routed(Settings(), path) as routed:
+        assert list(routed.lost) == ["gone"]
+        for name, size in (("law", 90), ("cyber", 200)):
+            assert routed.indexes[name].embedder is routed.embedder
+            assert routed.indexes[name].sentences is routed.sentences
+            assert routed.indexes[name].settings.chunking.size == size
