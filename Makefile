@@ -48,8 +48,9 @@ types:
 contracts:
 	$(BIN)/lint-imports
 
+# Two processes, a thread each: threads of two would wait for each other. A file stays in one of them.
 tests:
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

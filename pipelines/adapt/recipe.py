@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
 from rag.errors import UsageError
@@ -79,6 +79,14 @@ class Recipe:
             raise UsageError(
                 "a vector with a lexical part cannot be cut short", hint="leave --dims out"
             )
+
+    def for_corpus(self, passages: int) -> Recipe:
+        """With batches no larger than so many passages."""
+        return replace(
+            self,
+            batch=min(self.batch, passages),
+            first_batch=min(self.first_batch, passages),
+        )
 
     @property
     def all_steps(self) -> int:

@@ -55,8 +55,8 @@ def rows(
 ) -> list[Row]:
     """`recipe.steps` batches of rows, one after the other.
 
-    A batch holds no passage twice while there are enough: it would be a wrong answer to its own
-    query. So many rows of each batch as `recipe.shifted` says are minimal pairs or translations.
+    A batch holds no passage twice: it would be a wrong answer to its own query. So many rows of
+    each batch as `recipe.shifted` says are minimal pairs or translations.
 
     Args:
         passages: to train on.
@@ -67,10 +67,11 @@ def rows(
     chance = Random(recipe.seed)
     writer, pairs = QueryWriter(passages), _pairs(passages, translations, recipe, chance)
     shifted = round(recipe.batch * recipe.shifted) if pairs else 0
-    order = _in_turn(len(passages), chance)
+    size = recipe.batch - shifted
     asked = [
         _Asked(at, writer.write(passages[at], chance))
-        for at in (next(order) for _ in range(recipe.steps * (recipe.batch - shifted)))
+        for batch in _batches(len(passages), size, recipe.steps, chance)
+        for at in batch
     ]
     mined = mine(
         embedder.embed_queries([each.query.text for each in asked]),
@@ -89,7 +90,6 @@ def rows(
         for each, negatives in zip(asked, mined, strict=True)
     ]
     again = cycle(pairs)
-    size = recipe.batch - shifted
     return [
         row
         for step in range(recipe.steps)
@@ -99,14 +99,24 @@ def rows(
 
 def texts(passages: Sequence[Passage], recipe: Recipe) -> list[str]:
     """`recipe.first_steps` batches of passages for the stage before."""
-    order = _in_turn(len(passages), Random(recipe.seed))
-    return [passages[next(order)].whole for _ in range(recipe.first_steps * recipe.first_batch)]
+    batches = _batches(len(passages), recipe.first_batch, recipe.first_steps, Random(recipe.seed))
+    return [passages[at].whole for batch in batches for at in batch]
 
 
-def _in_turn(count: int, chance: Random) -> Iterator[int]:
-    """Every index once in a new order, then again."""
-    while True:
-        yield from chance.sample(range(count), count)
+def _batches(count: int, size: int, steps: int, chance: Random) -> Iterator[list[int]]:
+    """So many batches of distinct indices; what is left of a round that fills no batch is not used.
+
+    Raises:
+        ValueError: a batch is larger than the whole.
+    """
+    order: list[int] = []
+    for _ in range(steps):
+        if len(order) < size:
+            order = chance.sample(range(count), count)
+            if count < size:
+                raise ValueError(f"no {size} of {count}")
+        yield order[:size]
+        del order[:size]
 
 
 def _read(passage: Passage, without: str, chance: Random) -> str:

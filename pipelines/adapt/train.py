@@ -64,9 +64,13 @@ def train(
     Raises:
         ExtraMissing: `datasets` or `accelerate` is not installed.
     """
+    import torch
+
     from rag.embedding.pooling import with_pooling
 
     _require_extra()
+    torch.manual_seed(recipe.seed)  # of what a pooling starts with
+    recipe = recipe.for_corpus(len(passages))
     if progress:
         progress.start(recipe.all_steps)
     if recipe.pooling != "keep":
@@ -192,9 +196,6 @@ def _run(
         SentenceTransformerTrainer,
         SentenceTransformerTrainingArguments,
     )
-    from sentence_transformers.sentence_transformer.model_card import (
-        SentenceTransformerModelCardCallback,
-    )
     from transformers import PrinterCallback, TrainerCallback
 
     class Watch(TrainerCallback):
@@ -205,6 +206,7 @@ def _run(
                 progress.advance(1)
 
     disable_progress_bars()
+    model.model_card_data.generate_widget_examples = False  # with a bar of their own; we write ours
     random.seed(recipe.seed)
     torch.manual_seed(recipe.seed)
     stage.loss.to(model.device)
@@ -235,8 +237,7 @@ def _run(
             loss=stage.loss,
             callbacks=[Watch()],
         )
-        for chatty in (PrinterCallback, SentenceTransformerModelCardCallback):
-            trainer.remove_callback(chatty)
+        trainer.remove_callback(PrinterCallback)
         trainer.train()
 
 

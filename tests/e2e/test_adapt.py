@@ -1,0 +1,124 @@
+"""`rag adapt` from end to end: the bundled embedder, a made-up domain, and a reindex."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from connectors.registry import open_source
+from eval.split import on_tuning_side
+from pipelines.adapt.recipe import Recipe
+from pipelines.adapt.run import Asked, adapt
+from pipelines.ingest import ingest
+from pipelines.reindex import reindex, rollback
+from rag.errors import UsageError
+from rag.index import open_index
+from rag.settings import Settings
+from rag.store import open_store
+
+SYLLABLES = "zor vek mul tas rin pog lad nef qui bru dax hom".split()
+DEEDS = "calibrated inspected replaced drained".split()
+
+
+def corpus(folder: Path, seed: int = 0) -> tuple[Path, Path]:
+    """Thirty log books of machine parts with invented names, and questions about each part."""
+    chance = Random(seed)
+    documents, lines = folder / "documents", []
+    documents.mkdir(parents=True)
+    for book in range(30):
+        sentences, asked = [], []
+        for _ in range(6):
+            part = "".join(chance.sample(SYLLABLES, 3))
+            sentences.append(
+                f"The {part} valve of line {chance.randint(1, 9)} was {chance.choice(DEEDS)} "
+                f"by the crew on the {chance.choice(['early', 'late', 'night'])} shift, as planned."
+            )
+            asked.append(f"When was the {part} valve looked after?")
+        text = "\n\n".join(sentences)
+        name = f"book-{book:02}.txt"
+        (documents / name).write_text(text, encoding="utf-8")
+        for question, sentence in zip(asked, sentences, strict=True):
+            at = text.index(sentence)
+            reference = {"doc": name, "start": at, "end": at + len(sentence)}
+            lines.append(
+                {"question_id": str(len(lines)), "question": question, "references": [reference]}
+            )
+    questions = folder / "questions.jsonl"
+    questions.write_text("\n".join(map(json.dumps, lines)) + "\n", encoding="utf-8")
+    return documents, questions
+
+
+def settings(where: Path) -> Settings:
+    return Settings(
+        store={"path": where}, chunking={"size": 32, "header_tokens": 0},
+        embedding={"device": "cpu"},
+    )  # fmt: skip
+
+
+QUICK = Recipe(steps=12, batch=16, passage_tokens=48, rate=1e-4)
+
+
+@pytest.mark.slow
+def test_what_proves_better_is_kept_and_serves_after_a_reindex(tmp_path: Path) -> None:
+    documents, questions = corpus(tmp_path)
+    plain, out = settings(tmp_path / "index"), tmp_path / "adapted"
+    with open_index(plain, create=True) as index:
+        ingest(index, [open_source(str(documents))])
+    found = adapt(plain, Asked("", QUICK, out, questions))
+    assert found.verdict.accepted, found.to_payload()
+    assert found.gain.low > 0
+    payload = json.loads((out / "adaptation.json").read_text(encoding="utf-8"))
+    assert payload["ci"] == [*found.gain]
+    assert payload["after"]["dense"]["ndcg@10"] > payload["before"]["dense"]["ndcg@10"]
+    assert "ndcg@10" in (out / "README.md").read_text(encoding="utf-8")
+    held = {f"book-{at:02}.txt" for at in range(30)}
+    held = {name for name in held if not on_tuning_side(name)}
+    assert found.held_documents == len(held)
+    assert len(found.before.dense) == 6 * len(held)
+
+    tuned = plain.model_copy(
+        update={"embedding": plain.embedding.model_copy(
+            update={"kind": "sentence_transformers", "model": str(out)})}
+    )  # fmt: skip
+    with open_store(plain.store) as store:
+        report = reindex(store, tuned)
+    assert report.swapped
+    with open_index(plain) as index:
+        assert index.embedder.name == str(out)
+        assert index.search("When was the valve looked after?")
+    with open_store(plain.store) as store:
+        rollback(store)
+    with open_index(plain) as index:
+        assert index.embedder.name == "all-MiniLM-L6-v2"
+
+
+@pytest.mark.slow
+def test_what_does_not_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    documents, questions = corpus(tmp_path)
+    out = tmp_path / "adapted"
+    still = Recipe(steps=1, batch=4, passage_tokens=32, rate=0.0)
+    found = adapt(settings(tmp_path / "index"), Asked(str(documents), still, out, questions))
+    assert not found.verdict.accepted
+    assert "chance" in found.verdict.why
+    assert not out.exists()
+    assert [each.name for each in tmp_path.iterdir() if each.name.startswith(".")] == []
+
+
+def test_a_folder_of_other_things_is_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "mine.txt").write_text("mine", encoding="utf-8")
+    asked = Asked(str(tmp_path), QUICK, tmp_path / "notes")
+    with pytest.raises(UsageError, match="other things"):
+        adapt(settings(tmp_path / "index"), asked)
+
+
+def test_too_few_questions_prove_nothing(tmp_path: Path) -> None:
+    documents, questions = corpus(tmp_path)
+    few = "\n".join(questions.read_text(encoding="utf-8").splitlines()[:12])
+    questions.write_text(few + "\n", encoding="utf-8")
+    asked = Asked(str(documents), QUICK, tmp_path / "out", questions)
+    with pytest.raises(UsageError, match="prove nothing"):
+        adapt(settings(tmp_path / "index"), asked)
