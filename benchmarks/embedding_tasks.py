@@ -60,6 +60,8 @@ WORDS = "bag of words"
 LEXICAL = "BM25"
 SAMPLED_FROM = 1_000
 """How deep the rankings go that a sample is chosen from."""
+LEAST_DEPTH = 10
+"""A sample that keeps less of them does not rank systems as the corpus does."""
 
 Outcomes = dict[str, Outcome]
 Embed = Callable[[Sequence[str]], Vectors]
@@ -96,6 +98,8 @@ class Bench:
         size = len(ids) // share
         kept = subsample(ids, relevant, [[*map(str, each)] for each in rankings], size)
         say(f"{self.whole.name}: {len(kept.chunks):,} chunks, rankings to depth {kept.depth}")
+        if kept.depth < LEAST_DEPTH:
+            say(f"that is less than {LEAST_DEPTH}: take a larger sample, or figures mislead")
         return self.whole.kept([int(each) for each in kept.chunks])
 
     def _held(self, model: Embedder, texts: Sequence[str]) -> Vectors:

@@ -9,6 +9,10 @@ the sample is its ranking in the corpus with chunks left out. So nDCG and recall
 rise, and stay as they are where the first k are kept. For the same reason term statistics (BM25)
 are to be taken from the whole corpus.
 
+Take a sample whose `depth` is above the k that is judged. Where it is less, the rankers that chose
+it meet their own hard negatives and others lack theirs, so that systems come out nearer to each
+other than they are; in the extreme a sample by chance then ranks them better.
+
 Source: the idea is that of MTEB's hard-negative retrieval tasks (Enevoldsen et al., "MMTEB", 2025),
 which keep the top 250 of several models for each question. That every ranking is kept to the same
 depth, and the random rest, are ours.
