@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import string
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -74,6 +76,46 @@ def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
     ).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Makes an embedder: a BERT of two thin layers with random weights, and a mean over its tokens.
+
+    Its tokens are letters, figures, and the words it is told, whole or as the rest of a word.
+    """
+
+    def make(words: str) -> Path:
+        import torch
+        from sentence_transformers import SentenceTransformer
+        from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+        from transformers import BertConfig, BertModel, BertTokenizerFast
+
+        bare = tmp_path_factory.mktemp("bare")
+        tokens = [*string.ascii_lowercase, *string.digits, *".():,?-", *words.split()]
+        tokens = [
+            "[PAD]",
+            "[UNK]",
+            "[CLS]",
+            "[SEP]",
+            "[MASK]",
+            *tokens,
+            *(f"##{t}" for t in tokens),
+        ]
+        (bare / "vocab.txt").write_text("\n".join(dict.fromkeys(tokens)))
+        torch.manual_seed(0)
+        config = BertConfig(
+            vocab_size=len(set(tokens)), hidden_size=32, num_hidden_layers=2,
+            num_attention_heads=2, intermediate_size=64, max_position_embeddings=128,
+        )  # fmt: skip
+        BertModel(config).save_pretrained(bare)
+        BertTokenizerFast(str(bare / "vocab.txt"), model_max_length=128).save_pretrained(bare)
+        folder = tmp_path_factory.mktemp("tiny-bert")
+        model = SentenceTransformer(modules=[Transformer(str(bare)), Pooling(32)], device="cpu")
+        model.save_pretrained(str(folder), create_model_card=False)
+        return folder
+
+    return make
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""`rag adapt` from end to end: the bundled embedder, a made-up domain, and a reindex."""
+"""`rag adapt` from end to end: a tiny embedder, a made-up domain, and a reindex."""
 
 from __future__ import annotations
 
@@ -14,13 +14,27 @@ from pipelines.adapt.recipe import Recipe
 from pipelines.adapt.run import Asked, adapt
 from pipelines.ingest import ingest
 from pipelines.reindex import reindex, rollback
+from rag.embedding.registry import with_model
 from rag.errors import UsageError
 from rag.index import open_index
-from rag.settings import Settings
+from rag.settings import EmbeddingSettings, Settings
 from rag.store import open_store
 
 SYLLABLES = "zor vek mul tas rin pog lad nef qui bru dax hom".split()
 DEEDS = "calibrated inspected replaced drained".split()
+TEMPLATE = (
+    "the valve of line was by crew on shift as planned when looked after early late night "
+    "calibrated inspected replaced drained"
+)
+
+
+@pytest.fixture(scope="session")
+def base(tiny_bert) -> Path:
+    """An embedder that knows the words and the syllables, and nothing of what they are worth."""
+    return tiny_bert(f"{TEMPLATE} {' '.join(SYLLABLES)}")
+
+
+NAMES = [f"book-{at:02}.txt" for at in range(30)]
 
 
 def corpus(folder: Path, seed: int = 0) -> tuple[Path, Path]:
@@ -28,7 +42,7 @@ def corpus(folder: Path, seed: int = 0) -> tuple[Path, Path]:
     chance = Random(seed)
     documents, lines = folder / "documents", []
     documents.mkdir(parents=True)
-    for book in range(30):
+    for name in NAMES:
         sentences, asked = [], []
         for _ in range(6):
             part = "".join(chance.sample(SYLLABLES, 3))
@@ -38,7 +52,6 @@ def corpus(folder: Path, seed: int = 0) -> tuple[Path, Path]:
             )
             asked.append(f"When was the {part} valve looked after?")
         text = "\n\n".join(sentences)
-        name = f"book-{book:02}.txt"
         (documents / name).write_text(text, encoding="utf-8")
         for question, sentence in zip(asked, sentences, strict=True):
             at = text.index(sentence)
@@ -51,20 +64,20 @@ def corpus(folder: Path, seed: int = 0) -> tuple[Path, Path]:
     return documents, questions
 
 
-def settings(where: Path) -> Settings:
+def settings(where: Path, base: Path) -> Settings:
     return Settings(
-        store={"path": where}, chunking={"size": 32, "header_tokens": 0},
-        embedding={"device": "cpu"},
-    )  # fmt: skip
+        store={"path": where},
+        chunking={"size": 32, "header_tokens": 0},
+        embedding={"kind": "sentence_transformers", "model": str(base), "device": "cpu"},
+    )
 
 
-QUICK = Recipe(steps=12, batch=16, passage_tokens=48, rate=1e-4)
+QUICK = Recipe(steps=200, batch=16, passage_tokens=48, rate=6e-3, temperature=0.15, shifted=0)
 
 
-@pytest.mark.slow
-def test_what_proves_better_is_kept_and_serves_after_a_reindex(tmp_path: Path) -> None:
+def test_what_proves_better_is_kept_and_serves_after_a_reindex(base: Path, tmp_path: Path) -> None:
     documents, questions = corpus(tmp_path)
-    plain, out = settings(tmp_path / "index"), tmp_path / "adapted"
+    plain, out = settings(tmp_path / "index", base), tmp_path / "adapted"
     with open_index(plain, create=True) as index:
         ingest(index, [open_source(str(documents))])
     found = adapt(plain, Asked("", QUICK, out, questions))
@@ -74,51 +87,46 @@ def test_what_proves_better_is_kept_and_serves_after_a_reindex(tmp_path: Path) -
     assert payload["ci"] == [*found.gain]
     assert payload["after"]["dense"]["ndcg@10"] > payload["before"]["dense"]["ndcg@10"]
     assert "ndcg@10" in (out / "README.md").read_text(encoding="utf-8")
-    held = {f"book-{at:02}.txt" for at in range(30)}
-    held = {name for name in held if not on_tuning_side(name)}
+    held = [name for name in NAMES if not on_tuning_side(name)]
     assert found.held_documents == len(held)
     assert len(found.before.dense) == 6 * len(held)
 
-    tuned = plain.model_copy(
-        update={"embedding": plain.embedding.model_copy(
-            update={"kind": "sentence_transformers", "model": str(out)})}
-    )  # fmt: skip
+    tuned = plain.model_copy(update={"embedding": with_model(plain.embedding, str(out))})
+    of_the_index = plain.model_copy(update={"embedding": EmbeddingSettings(device="cpu")})
     with open_store(plain.store) as store:
-        report = reindex(store, tuned)
-    assert report.swapped
-    with open_index(plain) as index:
-        assert index.embedder.name == str(out)
+        assert reindex(store, tuned).swapped
+    with open_index(of_the_index) as index:
+        assert Path(index.embedder.name).resolve() == out.resolve()
         assert index.search("When was the valve looked after?")
     with open_store(plain.store) as store:
         rollback(store)
-    with open_index(plain) as index:
-        assert index.embedder.name == "all-MiniLM-L6-v2"
+    with open_index(of_the_index) as index:
+        assert Path(index.embedder.name).resolve() == base.resolve()
 
 
-@pytest.mark.slow
-def test_what_does_not_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+def test_what_does_not_is_refused_and_nothing_is_written(base: Path, tmp_path: Path) -> None:
     documents, questions = corpus(tmp_path)
     out = tmp_path / "adapted"
     still = Recipe(steps=1, batch=4, passage_tokens=32, rate=0.0)
-    found = adapt(settings(tmp_path / "index"), Asked(str(documents), still, out, questions))
+    plain = settings(tmp_path / "index", base)
+    found = adapt(plain, Asked(str(documents), still, out, questions))
     assert not found.verdict.accepted
     assert "chance" in found.verdict.why
-    assert not out.exists()
-    assert [each.name for each in tmp_path.iterdir() if each.name.startswith(".")] == []
+    assert {each.name for each in tmp_path.iterdir()} == {"documents", "questions.jsonl"}
 
 
-def test_a_folder_of_other_things_is_not_written_over(tmp_path: Path) -> None:
+def test_a_folder_of_other_things_is_not_written_over(base: Path, tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "mine.txt").write_text("mine", encoding="utf-8")
     asked = Asked(str(tmp_path), QUICK, tmp_path / "notes")
     with pytest.raises(UsageError, match="other things"):
-        adapt(settings(tmp_path / "index"), asked)
+        adapt(settings(tmp_path / "index", base), asked)
 
 
-def test_too_few_questions_prove_nothing(tmp_path: Path) -> None:
+def test_too_few_questions_prove_nothing(base: Path, tmp_path: Path) -> None:
     documents, questions = corpus(tmp_path)
     few = "\n".join(questions.read_text(encoding="utf-8").splitlines()[:12])
     questions.write_text(few + "\n", encoding="utf-8")
     asked = Asked(str(documents), QUICK, tmp_path / "out", questions)
     with pytest.raises(UsageError, match="prove nothing"):
-        adapt(settings(tmp_path / "index"), asked)
+        adapt(settings(tmp_path / "index", base), asked)
