@@ -55,25 +55,36 @@ def subsample(
     Args:
         chunks: ids of the whole corpus.
         relevant: ids of all chunks that hold evidence of any question; always kept.
-        rankings: ids, best first: of each ranker and each question, one ranking.
+        rankings: ids, best first: of each ranker and each question, one ranking. Of these and of
+            `relevant`, what is not among `chunks` takes no room.
         size: how many chunks to keep. All rankings are kept to the greatest depth that fits.
-        easy: the share of `size` that is kept for the random rest. It goes by a digest of id and
-            seed, so samples of a corpus that grows have nearly all of it in common.
+        easy: the share of `size` that is kept for the random rest, 0 to below 1. It goes by a
+            digest of id and seed, so samples of a corpus that grows have nearly all of it in
+            common.
         seed: another seed is another rest.
 
     Raises:
-        UsageError: the relevant chunks alone are more than `size` leaves room for.
+        UsageError: `easy` is no such share, or the relevant chunks alone are more than `size`
+            leaves room for.
 
     >>> subsample("abcdef", {"e"}, ["cde", "efa"], 4, easy=0.25)
     Subsample(chunks=('a', 'c', 'e', 'f'), depth=1)
     """
-    hard, depth = _hard(set(relevant), list(rankings), round(size * (1 - easy)))
+    if not 0 <= easy < 1:
+        raise UsageError(
+            f"a random rest of {easy} of the sample", hint="choose a share of 0 or more, below 1"
+        )
+    corpus = frozenset(chunks)
+    known = [[each for each in ranking if each in corpus] for ranking in rankings]
+    hard, depth = _hard(corpus.intersection(relevant), known, round(size * (1 - easy)))
     others = sorted((each for each in chunks if each not in hard), key=lambda x: digest([seed, x]))
     kept = hard.union(others[: size - len(hard)])
     return Subsample(tuple(each for each in chunks if each in kept), depth)
 
 
-def _hard(kept: set[str], rankings: Sequence[Sequence[str]], room: int) -> tuple[set[str], int]:
+def _hard(
+    kept: frozenset[str], rankings: Sequence[Sequence[str]], room: int
+) -> tuple[frozenset[str], int]:
     """The relevant, and as many whole ranks of all rankings as there is room for."""
     if len(kept) > room:
         raise UsageError(

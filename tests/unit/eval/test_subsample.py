@@ -50,6 +50,17 @@ def test_rankings_of_unlike_length_are_kept_to_their_ends() -> None:
     assert kept.depth == 2
 
 
+def test_what_is_not_in_the_corpus_takes_no_room() -> None:
+    kept = subsample(CHUNKS, {"c18", "gone", "lost"}, [["far", "c03", "c07"]], 3, easy=0)
+    assert kept == Subsample(("c03", "c07", "c18"), 2)
+
+
+@pytest.mark.parametrize("easy", [-0.1, 1.0, 1.5, float("nan")])
+def test_the_rest_is_a_share_that_leaves_room_for_others(easy: float) -> None:
+    with pytest.raises(UsageError, match="random rest of"):
+        subsample(CHUNKS, {"c18"}, RANKINGS, 8, easy=easy)
+
+
 def test_without_room_for_the_evidence_there_is_no_sample() -> None:
     with pytest.raises(UsageError, match="6 chunks hold evidence") as caught:
         subsample(CHUNKS, CHUNKS[:6], RANKINGS, 5)
