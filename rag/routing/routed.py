@@ -80,26 +80,32 @@ class RoutedIndex:
     ) -> Found:
         """The same, and where they were looked for.
 
-        A route whose index fails is left out and named; where none of the chosen is open, the most
-        probable of those that are takes their place.
+        A route that fails, be it its index or its embedder, is left out and named; where all that
+        were chosen fail, the most probable of the others that does not takes their place.
 
         Raises:
-            StoreError: no index could be searched.
+            StoreError: no route could be searched; the message says why of each.
         """
         routing = self.router.route(question)
-        failed = {name: self.lost[name].message for name in routing.chosen if name in self.lost}
-        alive = [name for name in routing.chosen if name in self.indexes]
-        alive = alive or [name for name in routing.probabilities if name in self.indexes][:1]
         hits: dict[str, list[ScoredChunk]] = {}
-        for name in alive:
+        failed: dict[str, RagError] = {}
+        for name in routing.probabilities:  # the chosen come first
+            if hits and name not in routing.chosen:
+                break
+            if name in self.lost:
+                failed[name] = self.lost[name]
+                continue
             try:
                 hits[name] = self.indexes[name].search(question, top_k=top_k, conditions=conditions)
-            except StoreError as error:
-                failed[name] = error.message
-                if set(failed) >= set(alive):
-                    raise
+            except RagError as error:
+                failed[name] = error
+        why = {name: error.message for name, error in failed.items()}
+        if not hits:
+            each = "; ".join(f"{name}: {message}" for name, message in why.items())
+            hint = next(iter(failed.values())).hint
+            raise StoreError(f"no route could be searched ({each})", hint=hint)
         chunks = share_places(hits, routing.probabilities, top_k or self.settings.retrieval.top_k)
-        return Found(chunks, routing, tuple(hits), failed)
+        return Found(chunks, routing, tuple(hits), why)
 
     def close(self) -> None:
         """Let go of every index."""
@@ -119,8 +125,9 @@ def share_places(
     """One ranking, in which routes have places in proportion to their probability.
 
     A place is worth probability / rank (the rule of d'Hondt, which is reciprocal rank fusion with
-    k = 0). The usual k = 60 would not mix them at all: no chunk stands in two indexes, and then
-    the tenth of a route of 0.6 comes before the first of one of 0.4.
+    k = 0). The usual k = 60 would hardly mix them: few chunks stand in two indexes (where one
+    document is in both, its probabilities add up), and then the tenth of a route of 0.6 comes
+    before the first of one of 0.4.
     """
     if len(hits) == 1:
         return list(next(iter(hits.values())))

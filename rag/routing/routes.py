@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -84,6 +85,8 @@ class Routes(BaseModel):
             part.write_text(self.model_dump_json() + "\n", encoding="utf-8")
             os.replace(part, path)
         except OSError as error:
+            with suppress(OSError):  # what stopped it may have been that there is no such folder
+                part.unlink()
             raise UsageError(
                 f"cannot write {path}: {error.strerror}", hint="choose another file with --out"
             ) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from rag.ids import digest
@@ -32,7 +33,7 @@ def documents_of(store: Store) -> list[DocumentRecord]:
 
 
 def route_texts(store: Store, documents: Sequence[DocumentRecord], most: int) -> RouteTexts:
-    """About as many sentences of each document, spread over it, `most` at the most.
+    """As many sentences of each document, give or take one, spread over it; `most` at the most.
 
     A quarter of the documents is held out. Of a single document it is the last quarter, which is
     less of a proof: its words are the same.
@@ -43,8 +44,12 @@ def route_texts(store: Store, documents: Sequence[DocumentRecord], most: int) ->
         most: sentences.
     """
     chosen = documents[:most]
-    each = -(-most // max(len(chosen), 1))
-    found = [_spread(_sentences(store.text(document)), each) for document in chosen]
+    # Those who may give one more are spread evenly too, or all would be among the held out.
+    ends = [at * most // max(len(chosen), 1) for at in range(len(chosen) + 1)]
+    found = [
+        _spread(_sentences(store.text(document)), end - start)
+        for document, (start, end) in zip(chosen, pairwise(ends), strict=True)
+    ]
     if len(found) == 1:
         cut = -(-3 * len(found[0]) // 4)
         return RouteTexts(found[0][:cut], found[0][cut:], 1)

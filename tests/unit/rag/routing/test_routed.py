@@ -8,7 +8,7 @@ import pytest
 from tiny_index import TinyEmbedder, open_tiny
 
 from rag.engine import QueryEngine
-from rag.errors import IndexMissing, StoreError
+from rag.errors import IndexMissing, ModelError, RagError, StoreError
 from rag.generation import ExtractiveGenerator
 from rag.index import Index
 from rag.routing import RouteClassifier, RoutedIndex, Router, Routes
@@ -120,28 +120,46 @@ def test_a_lost_route_that_was_not_asked_for_is_not_spoken_of(indexes) -> None:
     assert routed(indexes, odds, lost=["finance"]).retrieve(QUESTION).degraded == ""
 
 
-class Failing(Index):
-    """An index whose server has gone away."""
-
-    def search(self, *_: object, **__: object):
-        raise StoreError("connection refused")
+REFUSED = StoreError("connection refused", hint="start the server")
 
 
-def failing(index: Index) -> Failing:
+def failing(index: Index, error: RagError = REFUSED) -> Index:
+    """The same index, whose server (or that of its embedder) has gone away."""
+
+    class Failing(Index):
+        def search(self, *_: object, **__: object):
+            raise error
+
     return Failing(index.settings, index.store, index.embedder)
 
 
-def test_a_search_that_fails_is_named_and_the_others_go_on(indexes) -> None:
-    broken = {**indexes, "law": failing(indexes["law"])}
+@pytest.mark.parametrize("error", [REFUSED, ModelError("the embedding service is down")])
+def test_a_search_that_fails_is_named_and_the_others_go_on(indexes, error: RagError) -> None:
+    broken = {**indexes, "law": failing(indexes["law"], error)}
     found = routed(broken, {"law": 0.5, "finance": 0.4, "cyber": 0.1}).retrieve(QUESTION)
-    assert (found.searched, found.degraded) == (("finance",), "without law: connection refused")
+    assert (found.searched, found.degraded) == (("finance",), f"without law: {error.message}")
 
 
-def test_where_no_index_can_be_searched_that_is_the_error(indexes) -> None:
+@pytest.mark.parametrize("lost", [[], ["law"]])
+def test_where_all_that_were_chosen_fail_the_next_is_searched(indexes, lost: list[str]) -> None:
+    broken = {**indexes, "law": failing(indexes["law"]), "finance": failing(indexes["finance"])}
+    odds = {"law": 0.5, "finance": 0.45, "cyber": 0.05}
+    found = routed(broken, odds, lost=lost).retrieve(QUESTION)
+    assert found.routing.chosen == ("law", "finance")
+    assert (found.searched, list(found.failed)) == (("cyber",), ["law", "finance"])
+    assert found.chunks == indexes["cyber"].search(QUESTION, top_k=10)
+
+
+def test_where_no_index_can_be_searched_the_error_says_why_of_each(indexes) -> None:
     broken = {name: failing(index) for name, index in indexes.items()}
-    index = routed(broken, {"law": 0.5, "finance": 0.4, "cyber": 0.1}, lost=["law"])
-    with pytest.raises(StoreError, match="connection refused"):
+    index = routed(broken, {"law": 0.3, "finance": 0.6, "cyber": 0.1}, lost=["law"])
+    with pytest.raises(StoreError) as caught:
         index.search(QUESTION)
+    assert caught.value.message == (
+        "no route could be searched (finance: connection refused; "
+        "law: no index at /data/law; cyber: connection refused)"
+    )
+    assert caught.value.hint == "start the server"
 
 
 def test_the_engine_answers_from_several_indexes_and_books_where_it_looked(indexes) -> None:

@@ -65,6 +65,19 @@ def test_a_file_that_cannot_be_written_is_a_usage_error(tmp_path: Path) -> None:
         made().write(tmp_path / "no" / "routes.json")
 
 
+def test_what_could_not_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "routes.json").mkdir()
+    with pytest.raises(UsageError, match="cannot write"):
+        made().write(tmp_path / "routes.json")
+    assert [each.name for each in tmp_path.iterdir()] == ["routes.json"]
+
+
+def test_a_place_below_a_file_is_a_usage_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match=r"cannot write .*: Not a directory"):
+        made().write(tmp_path / "file" / "routes.json")
+
+
 def test_a_question_goes_to_the_most_probable_routes() -> None:
     routes = made(coverage=0.7, most=2)
     routing = Router(routes, TinyEmbedder()).route("Who sued whom, and for what?")

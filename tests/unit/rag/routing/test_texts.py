@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -70,6 +71,15 @@ def test_of_more_documents_than_wanted_the_first_are_taken(index) -> None:
     documents = named(index, "short")
     found = route_texts(index.store, documents, 4)
     assert about(found.fitted + found.held) == {each.name for each in documents[:4]}
+
+
+@pytest.mark.parametrize("most", [8, 9, 12, 15, 17])
+def test_no_more_sentences_are_taken_than_asked_for(index, most: int) -> None:
+    found = route_texts(index.store, named(index, "short"), most)
+    assert len(found.fitted) + len(found.held) == most
+    each = Counter(sentence.split(" of ")[1].split()[0] for sentence in found.fitted + found.held)
+    assert max(each.values()) - min(each.values()) <= 1
+    assert len(found.held) == pytest.approx(most / 4, abs=1)  # its documents have no more of them
 
 
 def test_a_single_document_gives_its_last_quarter(index) -> None:
