@@ -9,6 +9,7 @@ __all__ = ["expected_calibration_error", "fitted_temperature", "log_loss", "soft
 
 Matrix = NDArray[np.float64]
 Labels = NDArray[np.intp]
+Weights = NDArray[np.float64]
 
 _COLDEST, _HOTTEST = -4.0, 4.0  # log of the temperature
 
@@ -19,23 +20,26 @@ def softmax(logits: Matrix) -> Matrix:
     return np.asarray(odds / odds.sum(axis=1, keepdims=True))
 
 
-def log_loss(logits: Matrix, labels: Labels) -> float:
+def log_loss(logits: Matrix, labels: Labels, weights: Weights | None = None) -> float:
     """Mean of -log p of the true route, in nats, by targets that allow for doubt.
 
     With n texts the true route's target is not 1 but (n + 1) / (n + 2), the others share the rest:
-    a dozen texts that were all told right do not prove that none will ever be told wrong.
+    a dozen texts that were all told right do not prove that none will ever be told wrong. Where
+    `weights`, shape (texts,), are not alike, n is how many texts of one weight would say as much
+    (Kish's effective size), so that few texts of great weight do not pass for many.
     Source: Platt, "Probabilistic Outputs for Support Vector Machines" (1999), section 2.2.
     """
     count, routes = logits.shape
-    doubt = 1 / (count + 2)
+    weight = np.ones(count) if weights is None else weights
+    doubt = 1 / (weight.sum() ** 2 / (weight**2).sum() + 2)
     targets = np.full((count, routes), doubt / (routes - 1))
     targets[np.arange(count), labels] = 1 - doubt
     shifted = logits - logits.max(axis=1, keepdims=True)
     logs = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return float(-(targets * logs).sum() / count)
+    return float(np.average(-(targets * logs).sum(axis=1), weights=weight))
 
 
-def fitted_temperature(logits: Matrix, labels: Labels) -> float:
+def fitted_temperature(logits: Matrix, labels: Labels, weights: Weights | None = None) -> float:
     """What to divide logits by for the least log loss; never a greater one than undivided.
 
     It changes no order, so no decision for one route, only how sure it sounds.
@@ -44,23 +48,23 @@ def fitted_temperature(logits: Matrix, labels: Labels) -> float:
     from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]
 
     def loss(heat: float) -> float:
-        return log_loss(logits / np.exp(heat), labels)
+        return log_loss(logits / np.exp(heat), labels, weights)
 
     found = minimize_scalar(loss, bounds=(_COLDEST, _HOTTEST), method="bounded")
     return float(np.exp(found.x)) if found.fun < loss(0.0) else 1.0
 
 
-def expected_calibration_error(probabilities: Matrix, labels: Labels, bins: int = 10) -> float:
+def expected_calibration_error(
+    probabilities: Matrix, labels: Labels, weights: Weights | None = None, bins: int = 10
+) -> float:
     """How far, on average, the best route's probability is from how often it is right, 0 to 1.
 
-    Texts are put in bins of equal width by that probability; a bin weighs as many as are in it.
+    Texts are put in bins of equal width by that probability; a bin weighs what is in it.
     Source: Guo et al. (ICML 2017), section 2.
     """
     sure = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == labels
     bin_of = np.minimum((sure * bins).astype(int), bins - 1)
-    gaps = [
-        abs(float(right[bin_of == each].sum()) - float(sure[bin_of == each].sum()))
-        for each in range(bins)
-    ]
-    return sum(gaps) / len(labels)
+    weight = np.ones(len(labels)) if weights is None else weights
+    gaps = np.bincount(bin_of, weights=weight * (right - sure), minlength=bins)
+    return float(np.abs(gaps).sum() / weight.sum())

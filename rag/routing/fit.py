@@ -46,6 +46,9 @@ class Examples(NamedTuple):
 class Calibration(NamedTuple):
     """How the classifier does on the texts that were held out, before and after the temperature.
 
+    The temperature is fitted to those same texts. It is one number, but what is said of it after is
+    no proof on unseen texts, as `accuracy` is. Every route counts the same, as in fitting.
+
     `accuracy` is of each route, in order: the share of its texts that it is the most probable for.
     """
 
@@ -66,8 +69,8 @@ def fit(
 ) -> RouteClassifier:
     """Fit and calibrate.
 
-    Every route counts the same, however many texts it has: which of them will be asked most is
-    not known.
+    Every route counts the same, however many texts it has, in the regression and in the
+    temperature: which of them will be asked most is not known.
 
     Args:
         routes: their names.
@@ -79,9 +82,8 @@ def fit(
     """
     matrix, labels = _stacked([each.fitted for each in examples])
     centroids = np.stack([each.fitted.mean(axis=0) for each in examples]).astype(np.float64)
-    counts = np.bincount(labels)
-    weight = (len(labels) / len(counts) / counts)[labels]
-    weights, bias = _regression(matrix, smoothed(centroids, smoothing, sharpness)[labels], weight)
+    targets = smoothed(centroids, smoothing, sharpness)[labels]
+    weights, bias = _regression(matrix, targets, _balanced(labels))
     plain = RouteClassifier(
         routes=tuple(routes),
         embedder=embedder,
@@ -91,22 +93,23 @@ def fit(
         temperature=1.0,
     )
     held, their = _stacked([each.held for each in examples])
-    temperature = fitted_temperature(plain.logits(held), their)
+    temperature = fitted_temperature(plain.logits(held), their, _balanced(their))
     return plain.model_copy(update={"temperature": temperature})
 
 
 def measure(classifier: RouteClassifier, held: Sequence[Features]) -> Calibration:
     """How a classifier does on texts of each route, in order."""
     matrix, labels = _stacked(held)
+    weight = _balanced(labels)
     before = classifier.logits(matrix)
     after = before / classifier.temperature
     right = before.argmax(axis=1) == labels
     return Calibration(
         accuracy=tuple(float(right[labels == each].mean()) for each in range(len(held))),
-        ece_before=expected_calibration_error(softmax(before), labels),
-        ece=expected_calibration_error(softmax(after), labels),
-        log_loss_before=log_loss(before, labels),
-        log_loss=log_loss(after, labels),
+        ece_before=expected_calibration_error(softmax(before), labels, weight),
+        ece=expected_calibration_error(softmax(after), labels, weight),
+        log_loss_before=log_loss(before, labels, weight),
+        log_loss=log_loss(after, labels, weight),
     )
 
 
@@ -134,6 +137,12 @@ def smoothed(centroids: Matrix, mass: float, sharpness: float = SHARPNESS) -> Ma
 def _stacked(each: Sequence[Features]) -> tuple[Features, NDArray[np.intp]]:
     labels = np.repeat(np.arange(len(each)), [len(matrix) for matrix in each])
     return np.concatenate(each), labels
+
+
+def _balanced(labels: NDArray[np.intp]) -> NDArray[np.float64]:
+    """A weight for each text, by which all routes come to the same; 1 on average."""
+    counts = np.bincount(labels)
+    return np.asarray((len(labels) / len(counts) / counts)[labels])
 
 
 def _regression(

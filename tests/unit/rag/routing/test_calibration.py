@@ -65,6 +65,29 @@ def test_the_loss_of_a_doubting_target_by_hand() -> None:
     assert log_loss(row, np.array([0])) == pytest.approx(expected)
 
 
+def test_the_loss_of_weighted_texts_by_hand() -> None:
+    # p = (0.9, 0.1) and (0.5, 0.5), weights 3 and 1: they say as much as 16 / 10 texts.
+    doubt = 1 / 3.6
+    sure = -((1 - doubt) * np.log(0.9) + doubt * np.log(0.1))
+    logits = np.log([[0.9, 0.1], [0.5, 0.5]])
+    found = log_loss(logits, np.array([0, 1]), np.array([3.0, 1.0]))
+    assert found == pytest.approx((3 * sure + np.log(2)) / 4)
+
+
+def test_a_weight_is_worth_as_many_texts() -> None:
+    logits, labels = drawn(600, 3.0)
+    times = np.where(labels == 0, 5, 1)
+    weights = times.astype(np.float64)
+    many, theirs = np.repeat(logits, times, axis=0), np.repeat(labels, times)
+    alike = fitted_temperature(logits, labels)
+    found = fitted_temperature(logits, labels, weights)
+    assert found == pytest.approx(fitted_temperature(many, theirs), rel=0.02)
+    assert found != pytest.approx(alike, rel=0.02)
+    assert expected_calibration_error(softmax(logits), labels, weights) == pytest.approx(
+        expected_calibration_error(softmax(many), theirs)
+    )
+
+
 def test_the_calibration_error_by_hand() -> None:
     # Two sure of 0.95, one of them right; two sure of 0.65, both right.
     probabilities = np.array([[0.95, 0.05], [0.05, 0.95], [0.65, 0.35], [0.35, 0.65]])

@@ -88,6 +88,16 @@ def test_a_route_with_few_texts_is_not_drowned() -> None:
     assert found.accuracy[0] > 0.45  # its neighbour has 0.58; were texts counted as they come, 0.0
 
 
+def test_a_route_with_many_held_texts_has_no_more_say_in_the_temperature() -> None:
+    even = examples()
+    many = [even[0]._replace(held=np.tile(even[0].held, (30, 1))), *even[1:]]
+    plain, heavy = (fit(NAMES, each, "tiny:1", "english") for each in (even, many))
+    assert heavy.temperature == pytest.approx(plain.temperature, rel=0.01)
+    before, after = (measure(plain, [each.held for each in given_]) for given_ in (even, many))
+    assert (after.ece_before, after.ece) == pytest.approx((before.ece_before, before.ece))
+    assert after.log_loss == pytest.approx(before.log_loss, rel=0.01)
+
+
 def test_it_is_the_same_each_time() -> None:
     one, other = (fit(NAMES, examples(), "tiny:1", "english") for _ in range(2))
     assert one == other
