@@ -69,7 +69,7 @@ def fit_routes(
         progress: told how many of them are embedded.
 
     Raises:
-        UsageError: fewer than two routes, or one that holds too little text.
+        UsageError: fewer than two routes, two of one index, or one that holds too little text.
         StoreError: an index is not there, or another process owns it; the message says which.
     """
     began = time.perf_counter()
@@ -79,6 +79,7 @@ def fit_routes(
     places = {
         name: str(Path(index).resolve()) if edge else index for name, index in indexes.items()
     }
+    _require_apart(places)
     learned = {
         name: _texts(at_route(settings, place), name, texts) for name, place in places.items()
     }
@@ -107,6 +108,18 @@ def fit_routes(
         indexes=places, coverage=coverage, most=most, about=about, classifier=classifier
     )
     return FittedRoutes(routes, reports, calibration, time.perf_counter() - began)
+
+
+def _require_apart(places: Mapping[str, str]) -> None:
+    """Refuse two routes of one index: nothing could tell their texts apart."""
+    first: dict[str, str] = {}
+    for name, place in places.items():
+        other = first.setdefault(place, name)
+        if other != name:
+            raise UsageError(
+                f"{other} and {name} are both the index {place}",
+                hint="give each route an index of its own",
+            )
 
 
 def _texts(settings: Settings, name: str, most: int) -> RouteTexts:

@@ -140,7 +140,8 @@ def _print_fitted(console: Console, fitted: FittedRoutes, out: Path) -> None:
     found = fitted.calibration
     console.print(
         f"calibration error {found.ece_before:.3f} -> {found.ece:.3f}, log loss "
-        f"{found.log_loss_before:.3f} -> {found.log_loss:.3f} on the sentences held out"
+        f"{found.log_loss_before:.3f} -> {found.log_loss:.3f}\n"
+        "both on the sentences held out, which the temperature was fitted to"
     )
     alone = [plain(report.name) for report in fitted.reports if report.documents == 1]
     if alone:

@@ -130,6 +130,7 @@ def test_an_index_that_is_gone_is_named_and_the_others_answer(home: Path, capsys
         (["a=zoo.idx"], UsageError, "nothing to choose"),
         (["a=zoo.idx", "b"], UsageError, "cannot read the route b"),
         (["a=zoo.idx", "a=bank.idx"], UsageError, "two routes are called a"),
+        (["a=zoo.idx", "b=bank.idx", "c=zoo/../zoo.idx"], UsageError, "a and c are both the index"),
         (["a=zoo.idx", "b=nowhere"], IndexMissing, "no index at .*nowhere"),
         (["a=zoo.idx", "b=bank.idx", "--out", "zoo"], UsageError, "cannot write zoo: it is a f"),
     ],
