@@ -134,10 +134,10 @@ class Bench:
         return found
 
     def _compared(self, embed: Embed) -> Outcomes:
-        return {
-            **shifts(self.triplets, embed),
-            **self.structure.outcomes(embed(self.structure.texts)),
-        }
+        found = shifts(self.triplets, embed)
+        if texts := self.structure.texts:
+            found.update(self.structure.outcomes(embed(texts)))
+        return found
 
 
 def shifts(found: Sequence[Triplet], embed: Embed) -> Outcomes:
@@ -251,8 +251,8 @@ def report(domain: str, bench: Bench, base: str) -> None:
     if part.questions:
         print(figures(bench.searched(), base), flush=True)
     print(figures(bench.compared(), base))
-    guesses = ", ".join(f"{name} {share:.3f}" for name, share in bench.structure.guesses.items())
-    print(f"Share of the most frequent class: {guesses}.\n" if guesses else "", flush=True)
+    labels = ", ".join(f"{name} {count}" for name, count in bench.structure.labels.items())
+    print(f"Labels to tell apart: {labels}.\n" if labels else "", flush=True)
 
 
 if __name__ == "__main__":
