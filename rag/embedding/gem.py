@@ -32,6 +32,8 @@ TASK: dict[str, Any] = {
     "modality_config": {
         "text": {"method": "forward", "method_output_name": ["hidden_states", -1]},
     },
+    # A text that spells a special token out means its letters.
+    "processing_kwargs": {"text": {"split_special_tokens": True}},
 }
 """How `BottleneckDecoder` is made: with the language model's head, handing on hidden states."""
 

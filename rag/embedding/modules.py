@@ -72,7 +72,9 @@ def load_model(folder: Path, *, device: str, dtype: torch.dtype) -> SentenceTran
             )
     options: dict[str, Any] = {"dtype": dtype}
     if OURS.isdisjoint(refs):
-        return SentenceTransformer(str(folder), device=device, model_kwargs=options)
+        return SentenceTransformer(
+            str(folder), device=device, local_files_only=True, model_kwargs=options
+        )
     return SentenceTransformer(
         modules=_modules(folder, options), device=device, local_files_only=True, **_saved(folder)
     )

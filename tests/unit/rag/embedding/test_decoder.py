@@ -20,6 +20,7 @@ from rag.attribution import encoder_of
 from rag.embedding.decoder import Variant, decoder_embedder
 from rag.embedding.dense import SentenceTransformerEmbedder
 from rag.embedding.gem import GemLoss, bottleneck
+from rag.embedding.modules import load_model
 from rag.errors import ModelError, UsageError
 
 TEXTS = ["a", "net sales rose", "costs fell " * 3, "the cat sat on the mat. it rained."]
@@ -156,6 +157,18 @@ def test_gem_embeds_by_its_special_tokens_alone(llama: Path, tiny_model: Path) -
     last = plain.model(ids).last_hidden_state[0, -1]
     wanted = torch.nn.functional.normalize(last, dim=0)
     assert torch.allclose(alone.encode("abc", convert_to_tensor=True), wanted, atol=1e-5)
+
+
+def test_a_text_that_spells_gems_special_tokens_out_means_their_letters(
+    llama: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    model = made(llama, tiny_model, "gem")
+    model.save_pretrained(str(tmp_path), create_model_card=False)
+    for each in (model, load_model(tmp_path, device="cpu", dtype=torch.float32)):
+        ids = each.preprocess(["see <|embed_0|> here"])["input_ids"][0].tolist()
+        special = each[0].special_ids  # type: ignore[union-attr]
+        assert [token for token in ids if token in special] == special
+        assert ids[-len(special) :] == special
 
 
 def test_the_folder_of_a_gem_answers_as_the_model_did(
