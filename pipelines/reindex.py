@@ -7,21 +7,23 @@ that were served before are kept until they are served again, or forgotten.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from pipelines.writing import Progress
 from rag.embedding.base import Embedder
 from rag.embedding.registry import load_embedder, resolved
-from rag.errors import StoreError, UsageError
+from rag.errors import IndexMismatch, RagError, StoreError, StoreLocked, UsageError
 from rag.index import Encoder, index_manifest, require_window
-from rag.settings import Settings
+from rag.manifest import IndexManifest
+from rag.settings import EmbeddingSettings, Settings
 from rag.store import Point, Store
 from rag.store.schema import LIVE, chunk_of
 
 __all__ = ["Kept", "ReindexReport", "forget", "kept_beside", "reindex", "rollback"]
 
+_UNREADABLE = "unreadable"
 _LINKS = 5_000  # points without tokens of their own that a window may hold
 _ANEW = "choose another embedder, or ingest anew into a new index with chunking.size set"
 
@@ -47,11 +49,14 @@ class Kept:
     """The index that is kept beside the one that is served.
 
     `differing` documents are not the same in both: they were added, changed or retired since.
+    Where the kept one is damaged, `kept` is "unreadable", and nobody knows how many. `model` is
+    what the manifest of the one now served records (`rag.embedding.registry.record_of`).
     """
 
     served: str
     kept: str
-    differing: int
+    differing: int | None
+    model: Mapping[str, Any] = field(default_factory=dict)
 
 
 def reindex(
@@ -79,7 +84,8 @@ def reindex(
     Raises:
         UsageError: another index is kept already.
         ConfigError: the chunks were cut by other settings, or do not fit the embedder's window.
-        StoreError: the index cannot be reached, or somebody else writes into it.
+        StoreError: the index cannot be reached, somebody else writes into it, or another run was
+            swapped in first. Nothing has changed.
         ModelError: the embedder is not there.
     """
     began = time.perf_counter()
@@ -101,12 +107,13 @@ def reindex(
     try:
         with beside:
             whole = _carry(store, beside, Encoder(settings, embedder), report, progress, stop)
+        if whole:
+            store.serve(beside.generation)
+            report.swapped = True
     finally:
-        if not whole:
-            store.forget()  # what was begun: nothing is kept yet
-    if whole:
-        store.serve(beside.generation)
-    report.swapped, report.interrupted = whole, not whole
+        if not report.swapped:
+            store.abandon(beside.generation)
+    report.interrupted = not whole
     report.seconds = time.perf_counter() - began
     return report
 
@@ -115,31 +122,50 @@ def kept_beside(store: Store) -> Kept | None:
     """What is kept beside an open index, and how far the two have gone apart.
 
     Raises:
-        StoreError: it cannot be read.
+        StoreError: the open index cannot be read.
+        StoreLocked: another process has the kept one open.
     """
-    kept = store.kept()
-    if kept is None:
-        return None
-    with kept:
-        return Kept(store.manifest().embedder, kept.manifest().embedder, _differing(store, kept))
+    ours = store.manifest()
+    try:
+        kept = store.kept()
+        if kept is None:
+            return None
+        with kept:
+            return Kept(
+                ours.embedder, kept.manifest().embedder, _differing(store, kept), ours.model
+            )
+    except StoreLocked:
+        raise
+    except RagError:  # damage there must not keep this one from being looked at, or rid of it
+        return Kept(ours.embedder, _UNREADABLE, None, ours.model)
 
 
-def rollback(store: Store) -> Kept:
+def rollback(store: Store, settings: Settings, *, embedder: Embedder | None = None) -> Kept:
     """Have the index that is kept served from then on, and keep the one that is served.
+
+    Args:
+        store: the index, open.
+        settings: the device and precision that embedders compute with.
+        embedder: the one that the kept index names, where it is loaded already.
 
     Returns:
         What is served and kept from now on.
 
     Raises:
         UsageError: none is kept.
-        StoreError: the index cannot be reached.
+        IndexMismatch: the embedder that the kept index names is not the one it was built with.
+        ModelError: that embedder is not there.
+        StoreError: the index cannot be reached, or the kept one cannot be read.
     """
-    found = _required(kept_beside(store))
     kept = store.kept()
-    assert kept is not None
-    kept.close()
+    if kept is None:
+        raise _nothing_kept()
+    with kept:
+        theirs, ours = kept.manifest(), store.manifest()
+        differing = _differing(store, kept)
+    _require_opens(theirs, settings, embedder)
     store.serve(kept.generation)
-    return replace(found, served=found.kept, kept=found.served)
+    return Kept(theirs.embedder, ours.embedder, differing, theirs.model)
 
 
 def forget(store: Store) -> Kept:
@@ -154,7 +180,9 @@ def forget(store: Store) -> Kept:
     """
     found = kept_beside(store)
     store.forget()  # what was never finished goes with it
-    return _required(found)
+    if found is None:
+        raise _nothing_kept()
+    return found
 
 
 def _carry(
@@ -232,18 +260,34 @@ def _documents(store: Store) -> dict[str, tuple[str, ...]]:
 
 
 def _require_nothing_kept(store: Store) -> None:
-    if (kept := store.kept()) is not None:
-        with closing(kept):
-            embedder = kept.manifest().embedder
+    if (found := kept_beside(store)) is not None:
         raise UsageError(
-            f"vectors of {embedder} are kept beside the index, and there is room for one",
+            f"vectors of {found.kept} are kept beside the index, and there is room for one",
             hint="`rag reindex --rollback` serves them, `rag reindex --forget` deletes them",
         )
 
 
-def _required(kept: Kept | None) -> Kept:
-    if kept is None:
-        raise UsageError(
-            "no vectors are kept beside the index", hint="`rag reindex` keeps those it replaces"
+def _require_opens(kept: IndexManifest, settings: Settings, embedder: Embedder | None) -> None:
+    """Refuse an index that nothing would open: its model was changed, or computes otherwise here.
+
+    A class that it names is not asked: only the settings may name one.
+    """
+    if embedder is None:
+        if kept.model.get("kind") == "llama_index":
+            return
+        computes = settings.embedding.model_dump(include={"device", "precision", "backend"})
+        named = resolved(EmbeddingSettings(**computes), kept.model)
+        embedder = load_embedder(named, offline=settings.offline)
+    if not kept.embedded_by(embedder.fingerprint):
+        raise IndexMismatch(
+            f"the kept index was built with {kept.embedder}, and its model is now "
+            f"{embedder.fingerprint}: nothing would open it",
+            hint="put the model back as it was, or set embedding.precision and embedding.backend "
+            "as they were; `rag reindex --forget` deletes those vectors",
         )
-    return kept
+
+
+def _nothing_kept() -> UsageError:
+    return UsageError(
+        "no vectors are kept beside the index", hint="`rag reindex` keeps those it replaces"
+    )

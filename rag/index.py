@@ -146,7 +146,8 @@ def open_index(
 
     Raises:
         IndexMissing: there is no index, and `create` is false.
-        ConfigError: a new index's chunks would not fit the embedder's window.
+        ConfigError: a new index's chunks would not fit the embedder's window; or the index was
+            built with a class that only the settings may name.
         StoreError: it cannot be reached, or another process owns it.
         IndexMismatch: it was built with other settings; the message names each difference.
         ModelError: the embedder is not there.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -13,7 +13,7 @@ from pipelines.cli.run import Run, command
 from rag.errors import UsageError
 
 if TYPE_CHECKING:
-    from pipelines.reindex import ReindexReport
+    from pipelines.reindex import Kept, ReindexReport
     from rag.settings import Settings
 
 __all__ = ["register"]
@@ -69,7 +69,7 @@ def _reindex(run: Run, model: str | None) -> None:
     run.show(asdict(report), lambda console: _print(console, report))
     run.exit_code = 130 if report.interrupted else 0
     if report.swapped:
-        _warn_of_settings(run)
+        _warn_of_settings(run, settings.embedding.kind == "llama_index")
 
 
 def _with_model(settings: Settings, model: str | None) -> Settings:
@@ -81,8 +81,19 @@ def _with_model(settings: Settings, model: str | None) -> Settings:
     return settings.model_copy(update={"embedding": embedding})
 
 
-def _warn_of_settings(run: Run) -> None:
-    """What names an embedder for good will be at odds with one of the two indexes."""
+def _warn_of_settings(run: Run, llama_index: bool) -> None:
+    """What is served from now on has to be what the settings name when it is opened.
+
+    Args:
+        run: the command.
+        llama_index: whether a class made the vectors; auto runs no code that an index names.
+    """
+    if llama_index:
+        run.warn(
+            "a class made these vectors, and only settings that name it open them: "
+            "embedding.kind = llama_index, embedding.model, and the same embedding.options"
+        )
+        return
     origin = run.loaded.origins.get("embedding.kind", "command line")
     if origin != "command line" and run.settings.embedding.kind != "auto":
         run.warn(
@@ -116,7 +127,7 @@ def _rollback(run: Run) -> None:
     from rag.store import open_store
 
     with open_store(run.settings.store) as store:
-        swapped = rollback(store)
+        swapped = rollback(store, run.settings)
 
     def human(console: Console) -> None:
         console.print(f"served  {swapped.served}")
@@ -127,7 +138,8 @@ def _rollback(run: Run) -> None:
                 "their sources brings what is served up to date"
             )
 
-    run.show(asdict(swapped), human)
+    run.show(_told(swapped), human)
+    _warn_of_settings(run, swapped.model.get("kind") == "llama_index")
 
 
 def _forget(run: Run) -> None:
@@ -146,3 +158,7 @@ def _forget(run: Run) -> None:
             )
 
     run.show({"served": gone.served, "forgotten": gone.kept, "differing": gone.differing}, human)
+
+
+def _told(kept: Kept) -> dict[str, Any]:
+    return {"served": kept.served, "kept": kept.kept, "differing": kept.differing}

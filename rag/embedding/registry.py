@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from rag.embedding.base import Embedder
-from rag.errors import ModelError
-from rag.settings import SECRET_OPTION, EmbeddingSettings
+from rag.errors import ConfigError, ModelError, UsageError
+from rag.settings import EmbeddingSettings
 
 __all__ = [
     "BUNDLED",
@@ -73,16 +73,14 @@ def load_embedder(settings: EmbeddingSettings, *, offline: bool = True) -> Embed
 def record_of(settings: EmbeddingSettings) -> dict[str, Any]:
     """What finds the embedder of these settings again, from any folder; {} is the bundled one.
 
-    It goes into an index's manifest: no secrets, and nothing of the machine (device, precision).
+    It goes into an index's manifest: no options, which may hold secrets at any depth, and nothing
+    of the machine (device, precision).
     """
     if settings.kind in ("auto", "bundled"):
         return {}
-    record: dict[str, Any] = {"kind": settings.kind, "model": _place(settings.model)}
-    if settings.kind == "llama_index":
-        options = settings.model_dump(mode="json")["options"]
-        shaping = {key: value for key, value in options.items() if not SECRET_OPTION.search(key)}
-        record |= {"model": settings.model, "options": shaping}
-    return record
+    llama_index = settings.kind == "llama_index"
+    model = settings.model if llama_index else _place(settings.model)
+    return {"kind": settings.kind, "model": model}
 
 
 def resolved(
@@ -91,16 +89,25 @@ def resolved(
     """The settings with `auto` replaced by what it stands for. Others come back as they are.
 
     Args:
-        settings: `kind` may be auto; device, precision, backend and secret options are kept.
+        settings: `kind` may be auto; device, precision and backend are kept.
         record: as `record_of` made it; none where there is no index, or an older version built it.
 
     Raises:
+        ConfigError: the record names a class. An index may come from elsewhere: to make what it
+            names would run any callable, with the user's keys.
         ModelError: the recorded model was in a folder that is gone.
     """
     if settings.kind != "auto":
         return settings
     if not record:
         return settings.model_copy(update={"kind": "bundled"})
+    if record["kind"] != "sentence_transformers":
+        raise ConfigError(
+            f"the index was built with the class {record['model']}, and no code that an index "
+            "names is run",
+            hint="if you trust it, set embedding.kind = llama_index, "
+            f"embedding.model = {record['model']} and its embedding.options",
+        )
     model = Path(record["model"])
     if model.is_absolute() and not model.is_dir():
         raise ModelError(
@@ -108,10 +115,7 @@ def resolved(
             hint="put it back; or, where it is somewhere else now, `rag reindex --model DIR`; "
             "without it, `rag reindex --model bundled`, or --rollback where vectors are kept",
         )
-    secrets = {key: value for key, value in settings.options.items() if SECRET_OPTION.search(key)}
-    options = {**record.get("options", {}), **secrets}
-    update = {"kind": record["kind"], "model": record["model"], "options": options}
-    return settings.model_copy(update=update)
+    return settings.model_copy(update={"kind": record["kind"], "model": record["model"]})
 
 
 def with_model(settings: EmbeddingSettings, model: str) -> EmbeddingSettings:
@@ -120,7 +124,12 @@ def with_model(settings: EmbeddingSettings, model: str) -> EmbeddingSettings:
     Args:
         settings: the others.
         model: "bundled", or a sentence-transformers model: a folder, or a name of the hub.
+
+    Raises:
+        UsageError: it is empty.
     """
+    if not model.strip():
+        raise UsageError("no model is named", hint='name a folder, a model, or "bundled"')
     update: dict[str, Any] = {"kind": "bundled", "model": "", "options": {}}
     if model != "bundled":
         update |= {"kind": "sentence_transformers", "model": _place(model)}

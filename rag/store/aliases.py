@@ -1,8 +1,9 @@
 """Generations on a server: a collection each, and aliases that say which is served and kept.
 
 The first is the collection that the settings name, as it has always been. The others are called
-`NAME--reindex-1` and so on; the alias `NAME--served` leads to the one that is served, `NAME--kept`
-to the one that is kept. Both are changed in one request, which the server does whole or not at all.
+`NAME--reindex-` and eight random digits; the alias `NAME--served` leads to the one that is served,
+`NAME--kept` to the one that is kept. Both are changed in one request, which the server does whole
+or not at all.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 from qdrant_client import QdrantClient
 from qdrant_client import models as m
 
+from rag.errors import StoreError
 from rag.store.generations import FIRST, Generations, is_rebuilt
 
-__all__ = ["clear", "collection_of", "read", "write"]
+__all__ = ["abandon", "clear", "collection_of", "read", "write"]
 
 
 def collection_of(name: str, generation: str) -> str:
@@ -21,13 +23,21 @@ def collection_of(name: str, generation: str) -> str:
 
 
 def read(client: QdrantClient, name: str) -> Generations:
-    """What the aliases of the index `name` say."""
-    found = _aliases(client, name)
-    served, kept = found.get("served"), found.get("kept")
-    return Generations(
-        FIRST if served is None else _generation(name, served),
-        None if kept is None else _generation(name, kept),
-    )
+    """What the aliases of the index `name` say.
+
+    Raises:
+        StoreError: one of them leads to what is none of its collections.
+    """
+    found = {}
+    for role, collection in _aliases(client, name).items():
+        generation = _generation(name, collection)
+        if generation is None:
+            raise StoreError(
+                f"the alias {_alias(name, role)} leads to {collection}, no index of {name!r}",
+                hint="delete that alias; without one, the first index is served",
+            )
+        found[role] = generation
+    return Generations(found.get("served", FIRST), found.get("kept"))
 
 
 def write(client: QdrantClient, name: str, generations: Generations) -> None:
@@ -52,12 +62,19 @@ def write(client: QdrantClient, name: str, generations: Generations) -> None:
 
 def clear(client: QdrantClient, name: str) -> None:
     """Delete what was never finished: rebuilt collections that are neither served nor kept."""
-    generations = read(client, name)
     for collection in client.get_collections().collections:
         generation = _generation(name, collection.name)
-        unknown = generation not in (generations.served, generations.kept)
-        if is_rebuilt(generation) and unknown:
-            client.delete_collection(collection.name)
+        if generation is not None:
+            abandon(client, name, generation)
+
+
+def abandon(client: QdrantClient, name: str, generation: str) -> None:
+    """Delete one rebuilt collection, unless it is served or kept.
+
+    The aliases are read each time, as late as can be: another run may have changed them.
+    """
+    if is_rebuilt(generation) and not read(client, name).needs(generation):
+        client.delete_collection(collection_of(name, generation))
 
 
 def _aliases(client: QdrantClient, name: str) -> dict[str, str]:
@@ -74,6 +91,8 @@ def _alias(name: str, role: str) -> str:
     return f"{name}--{role}"
 
 
-def _generation(name: str, collection: str) -> str:
-    """The reverse of `collection_of`; of the collection of another index, its whole name."""
-    return FIRST if collection == name else collection.removeprefix(f"{name}--")
+def _generation(name: str, collection: str) -> str | None:
+    """The reverse of `collection_of`; none for what is no collection of this index."""
+    generation = collection.removeprefix(name).removeprefix("--")
+    ours = generation == FIRST or is_rebuilt(generation)
+    return generation if ours and collection == collection_of(name, generation) else None

@@ -182,7 +182,13 @@ class Store(Protocol):
         """Have the index beside this one opened from now on, and keep this one.
 
         One atomic step. Who has this one open goes on with it.
+
+        Raises:
+            StoreError: another one has been served or kept since this one was opened.
         """
+
+    def abandon(self, generation: str) -> None:
+        """Delete an index beside this one that is not to be served; never one served or kept."""
 
     def kept(self) -> Store | None:
         """The index that is kept beside this one, opened."""
@@ -191,7 +197,11 @@ class Store(Protocol):
         """Delete all that is beside this one: what is kept, and what was never finished."""
 
     def optimize(self) -> None:
-        """Build what makes searching fast. Long; only an ingest calls it."""
+        """Build what makes searching fast. Long; only what writes much calls it.
+
+        Raises:
+            StoreError: another index is served since, which lacks what was written.
+        """
 
     def close(self) -> None:
         """Let go of the index."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from threading import RLock
 from typing import Any, Self
@@ -111,26 +112,36 @@ class EdgeStore(Links):
 
     @property
     def generation(self) -> str:
-        """The folder inside that of the first: "" or `reindex-1` and so on."""
+        """The folder inside that of the first: "" or `reindex-...`."""
         return self._generation
 
     def beside(self, manifest: IndexManifest) -> EdgeStore:
         """A new and empty index in a folder of this one's."""
         with _translated(self._root):
             generations.clear(self._root)
-        return self._open(self._root, generations.read(self._root).new(), manifest)
+        return self._open(self._root, generations.new_name(), manifest)
 
     def serve(self, generation: str) -> None:
         """Have the index beside this one opened from now on, and keep this one."""
         with _translated(self._root):
-            generations.write(self._root, Generations(generation, kept=self._generation))
+            now = replace(generations.read(self._root), kept=self._kept())
+            generations.write(self._root, now.swapped(self._generation, generation))
+
+    def abandon(self, generation: str) -> None:
+        """Delete an index beside this one that is not to be served."""
+        with _translated(self._root):
+            generations.abandon(self._root, generation)
 
     def kept(self) -> EdgeStore | None:
         """The index that is kept beside this one, opened."""
+        kept = self._kept()
+        return None if kept is None else self._open(self._root, kept)
+
+    def _kept(self) -> str | None:
+        """Which one is kept, if it is still there."""
         kept = generations.read(self._root).kept
-        if kept is None or not (self._root / kept / "edge_config.json").is_file():
-            return None
-        return self._open(self._root, kept)
+        there = kept is not None and (self._root / kept / "edge_config.json").is_file()
+        return kept if there else None
 
     def forget(self) -> None:
         """Delete all that is beside this one."""
@@ -351,7 +362,7 @@ def _clear_unfinished(path: Path) -> bool:
     that file there is no segment, and nothing to lose.
     """
     entries = list(path.iterdir())
-    foreign = [e for e in entries if not e.name.startswith(("wal", "segments", ".atomicwrite"))]
+    foreign = [e for e in entries if not generations.is_engines(e.name)]
     segments = path / "segments"
     if foreign or (segments.is_dir() and any(segments.iterdir())):
         return False

@@ -1,8 +1,9 @@
 """Generations: indexes that lie beside each other, of the same chunks under other vectors.
 
 The first is where the settings say. Those that `rag reindex` builds lie in folders of the first
-one's, `reindex-1` and so on, and a file there says which is served and which is kept. That file is
-replaced as a whole, in one step, so there is no moment at which none is served.
+one's, called `reindex-` and eight random digits, so that two runs at once never meet. A file there
+says which is served and which is kept. It is replaced as a whole, in one step, so there is no
+moment at which none is served.
 """
 
 from __future__ import annotations
@@ -10,20 +11,32 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import shutil
 from dataclasses import asdict, dataclass
-from itertools import count
 from pathlib import Path
 
 from rag.errors import StoreError
 
-__all__ = ["FIRST", "Generations", "clear", "is_index", "is_rebuilt", "read", "write"]
+__all__ = [
+    "FIRST",
+    "Generations",
+    "abandon",
+    "clear",
+    "is_engines",
+    "is_index",
+    "is_rebuilt",
+    "new_name",
+    "read",
+    "write",
+]
 
 FIRST = ""
 _FILE = "generations.json"
-_REBUILT = re.compile(r"reindex-[1-9]\d*")
-# What the engine's own files begin with.
-_ENGINE = ("edge_config.json", "wal", "segments", ".atomicwrite")
+_CONFIG = "edge_config.json"
+_REBUILT = re.compile(r"reindex-[0-9a-f]{8}")
+# The engine's own: what it writes anew goes into a folder of the last kind first.
+_ENGINE = re.compile(r"edge_config\.json|wal|segments|\.atomicwrite\w{6}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +46,37 @@ class Generations:
     served: str = FIRST
     kept: str | None = None
 
-    def new(self) -> str:
-        """A name for one more."""
-        names = (f"reindex-{number}" for number in count(1))
-        return next(name for name in names if name not in (self.served, self.kept))
+    def needs(self, name: str) -> bool:
+        """Whether the generation of this name is served or kept."""
+        return name in (self.served, self.kept)
+
+    def swapped(self, opened: str, other: str) -> Generations:
+        """With `other` served in the place of `opened`, which is kept.
+
+        Raises:
+            StoreError: `opened` is not served any more, or there is one kept that would be lost.
+        """
+        if self.served != opened or self.kept not in (None, other):
+            raise StoreError(
+                "another index was served or kept meanwhile: nothing was swapped",
+                hint="see `rag status` for what is served now, and run it again",
+            )
+        return Generations(other, kept=opened)
+
+
+def new_name() -> str:
+    """A name for one more generation, which no other run draws."""
+    return f"reindex-{secrets.token_hex(4)}"
 
 
 def is_rebuilt(name: str) -> bool:
     """Whether a folder or collection of this name is one that `rag reindex` made."""
     return _REBUILT.fullmatch(name) is not None
+
+
+def is_engines(name: str) -> bool:
+    """Whether the embedded engine calls its files or folders by this name."""
+    return _ENGINE.fullmatch(name) is not None
 
 
 def is_index(folder: Path) -> bool:
@@ -50,7 +85,7 @@ def is_index(folder: Path) -> bool:
     Raises:
         StoreError: it cannot be told.
     """
-    return (folder / read(folder).served / "edge_config.json").is_file()
+    return (folder / read(folder).served / _CONFIG).is_file()
 
 
 def read(folder: Path) -> Generations:
@@ -66,7 +101,7 @@ def read(folder: Path) -> Generations:
         return Generations()
     except (OSError, ValueError, TypeError) as error:
         raise _damaged(file) from error
-    if any(name and not is_rebuilt(name) for name in (found.served, found.kept)):
+    if not _sound(found):
         raise _damaged(file)
     return found
 
@@ -88,17 +123,37 @@ def write(folder: Path, generations: Generations) -> None:
 
 def clear(folder: Path) -> None:
     """Delete what is neither served nor kept."""
-    generations = read(folder)
-    needed = {generations.served, generations.kept}
+    now = read(folder)
     for entry in sorted(folder.iterdir()):  # "edge_config.json" first: without it, no index
-        first = entry.name.startswith(_ENGINE) and FIRST not in needed
-        if first or (is_rebuilt(entry.name) and entry.name not in needed):
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        first = is_engines(entry.name) and not now.needs(FIRST)
+        if first or (is_rebuilt(entry.name) and not now.needs(entry.name)):
+            _delete(entry)
+
+
+def abandon(folder: Path, generation: str) -> None:
+    """Delete one that was built and is not to be served; nothing if it is served or kept."""
+    entry = folder / generation
+    if is_rebuilt(generation) and not read(folder).needs(generation) and entry.exists():
+        _delete(entry)
+
+
+def _delete(entry: Path) -> None:
+    """A link goes, and not what it leads to."""
+    shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+
+
+def _sound(found: Generations) -> bool:
+    """Whether a file may have said this: two generations, or one and none that is kept."""
+    served, kept = found.served, found.kept
+    named = [served] if kept is None else [served, kept]
+    return served != kept and all(
+        isinstance(name, str) and (name == FIRST or is_rebuilt(name)) for name in named
+    )
 
 
 def _damaged(file: Path) -> StoreError:
     return StoreError(
         f"{file} does not say which index is served",
-        hint='write {"served": "reindex-1"} into it, or the name of another folder beside it; '
-        '"" serves the one it lies in',
+        hint='write {"served": "reindex-..."} into it, the name of a folder beside it; "" serves '
+        "the one it lies in",
     )

@@ -24,7 +24,7 @@ from rag.settings import StoreSettings
 from rag.store import aliases, schema
 from rag.store.base import DocumentRecord, Hit, Point, Rankings
 from rag.store.filters import Condition
-from rag.store.generations import FIRST, Generations
+from rag.store.generations import FIRST, Generations, new_name
 from rag.store.links import Links
 from rag.types import Chunk, Document
 
@@ -163,21 +163,25 @@ class ServerStore(Links):
 
     @property
     def generation(self) -> str:
-        """What the collection's name has behind the settings': "" or `reindex-1` and so on."""
+        """What the collection's name has behind the settings': "" or `reindex-...`."""
         return self._generation or FIRST
 
     def beside(self, manifest: IndexManifest) -> ServerStore:
         """A new and empty collection, laid out as a new one is."""
         with self._translated():
             aliases.clear(self._client, self._name)
-            new = aliases.read(self._client, self._name).new()
-        return self._at(new, manifest)
+        return self._at(new_name(), manifest)
 
     def serve(self, generation: str) -> None:
         """Have the collection beside this one opened from now on, and keep this one."""
         with self._translated():
-            swapped = Generations(generation, kept=self.generation)
-            aliases.write(self._client, self._name, swapped)
+            now = aliases.read(self._client, self._name)
+            aliases.write(self._client, self._name, now.swapped(self.generation, generation))
+
+    def abandon(self, generation: str) -> None:
+        """Delete a collection beside this one that is not to be served."""
+        with self._translated():
+            aliases.abandon(self._client, self._name, generation)
 
     def kept(self) -> ServerStore | None:
         """The index that is kept beside this one, opened."""
@@ -373,7 +377,20 @@ class ServerStore(Links):
             return self._client.count(self._collection, count_filter=_filter(())).count
 
     def optimize(self) -> None:
-        """Nothing: a server optimises by itself."""
+        """A server does so by itself; here it is asked whether all went into what is served.
+
+        Raises:
+            StoreError: another index has been served meanwhile, and knows nothing of it.
+        """
+        if self._lent:
+            return
+        with self._translated():
+            served = aliases.read(self._client, self._name).served
+        if served != self.generation:
+            raise StoreError(
+                "another index is served since this one was opened: what was written is not in it",
+                hint="run it again",
+            )
 
     def close(self) -> None:
         """Close the connection, if it is this one's own."""

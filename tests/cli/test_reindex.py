@@ -31,17 +31,22 @@ def test_another_embedder_is_swapped_in_and_out_and_no_setting_has_to_follow(
     assert report["before"] != report["after"]
     status = rag("status", "--json").json
     assert status["manifest"]["embedder"] == report["after"]
-    assert status["manifest"]["model"]["options"] == {"embed_dim": 4}
+    assert status["manifest"]["model"] == {"kind": "llama_index", "model": MOCK}
     assert status["kept"] == {"embedder": report["before"], "differing": 0}
 
-    found = rag("query", "What does the barn owl hunt?", "--json")
+    refused = rag("search", "owl", "--json")  # no code that an index names is run
+    assert (refused.code, refused.error["code"]) == (3, "config")
+    assert f"built with the class {MOCK}" in refused.error["message"]
+    found = rag("query", "What does the barn owl hunt?", "--json", *mock(4))
     assert (found.code, "voles" in found.stdout) == (0, True)
-    back = rag("reindex", "--rollback").stdout
-    assert back == f"served  {report['before']}\nkept    {report['after']}\n"
+    back = rag("reindex", "--rollback")
+    assert back.stdout == f"served  {report['before']}\nkept    {report['after']}\n"
+    assert "only settings that name it open them" in back.stderr
     assert f"kept          {report['after']} " in rag("status").stdout
     gone = rag("reindex", "--forget", "--json").json
     assert gone == {"served": report["before"], "forgotten": report["after"], "differing": 0}
-    assert rag("reindex").stdout == f"nothing to do: the index was built with {report['before']}\n"
+    again = rag("reindex", *mock(8)).stdout
+    assert again == f"nothing to do: the index was built with {report['before']}\n"
 
 
 def test_what_cannot_be_done_is_said(rag) -> None:
@@ -49,6 +54,8 @@ def test_what_cannot_be_done_is_said(rag) -> None:
     assert (ran.code, ran.error["code"]) == (2, "usage")
     ran = rag("reindex", "--model", "bundled", "--json")
     assert (ran.code, ran.error["code"]) == (5, "index_missing")
+    ran = rag("reindex", "--model", "", "--json")
+    assert (ran.code, ran.error["code"]) == (2, "usage")
 
 
 def test_a_file_that_names_the_old_embedder_is_pointed_out(rag, tmp_path: Path) -> None:
@@ -58,7 +65,7 @@ def test_a_file_that_names_the_old_embedder_is_pointed_out(rag, tmp_path: Path) 
         "options = {embed_dim = 8}\n"
     )
     assert rag("ingest", "owl.txt").code == 0
-    ran = rag("reindex", "--set", "embedding.options={embed_dim = 4}")
+    ran = rag("reindex", "--model", "bundled")
     assert ran.code == 0
     assert "rag.toml sets embedding.kind: set it to auto" in ran.stderr
     ran = rag("search", "owl", "--json")
@@ -79,7 +86,7 @@ def test_an_interrupted_reindex_ends_cleanly_and_the_old_vectors_are_served(
         "reindex", "--model", "bundled", "--json", "--set", "ingest.window_tokens=256"
     )
     give_up = time.monotonic() + 120
-    while not (tmp_path / ".spanrag/reindex-1/edge_config.json").is_file():
+    while not list((tmp_path / ".spanrag").glob("reindex-*/edge_config.json")):
         assert time.monotonic() < give_up
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
@@ -90,4 +97,4 @@ def test_an_interrupted_reindex_ends_cleanly_and_the_old_vectors_are_served(
     assert report["chunks"] < before["chunks"]
     status = rag("status", "--json").json
     assert (status["chunks"], status["kept"]) == (before["chunks"], None)
-    assert not (tmp_path / ".spanrag/reindex-1").exists()
+    assert not list((tmp_path / ".spanrag").glob("reindex-*"))

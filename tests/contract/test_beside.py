@@ -146,7 +146,33 @@ def test_what_was_never_finished_is_not_opened_and_goes_with_the_next_build(
     generation = built(store, "new.txt")
     store.serve(generation)
     assert names(opened()) == {"new.txt"}
-    assert generation == "reindex-1"
+    store = opened()
+    store.forget()
+    assert names(store) == {"new.txt"}
+
+
+def test_what_another_run_serves_meanwhile_is_neither_replaced_nor_deleted(opened: Open) -> None:
+    store = opened(OLD)
+    serve(store, document("old.txt"))
+    first = built(store, "first.txt")
+    with store.beside(NEW) as beside:
+        second = beside.generation
+        serve(beside, document("second.txt"))
+    assert first != second
+    store.serve(second)
+    with pytest.raises(StoreError, match="served or kept meanwhile"):
+        store.serve(first)  # it was opened before the other one was served
+    for generation in (first, second, ""):
+        store.abandon(generation)
+    store = opened()
+    assert (names(store), store.generation) == ({"second.txt"}, second)
+    with store.kept() as kept:
+        assert names(kept) == {"old.txt"}
+    third = built(store, "third.txt")
+    with pytest.raises(StoreError, match="served or kept meanwhile"):
+        store.serve(third)  # it would take the place of what is kept
+    store.abandon(third)
+    assert names(opened()) == {"second.txt"}
 
 
 def test_what_is_kept_outlives_a_build_that_is_not_finished(opened: Open) -> None:

@@ -30,7 +30,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tiny_index import OtherEmbedder, open_tiny
+from tiny_index import OtherEmbedder, TinyEmbedder, open_tiny
 
 from connectors.registry import open_source
 from pipelines.ingest import ingest
@@ -111,8 +111,10 @@ def beside(index: str, do: str, at: str, number: int) -> None:
         if do == "reindex":
             settings = Settings(chunking={"size": 40}, ingest={"window_tokens": 256})
             reindex(store, settings, embedder=OtherEmbedder())
+        elif do == "rollback":
+            rollback(store, Settings(), embedder=TinyEmbedder())
         else:
-            {"rollback": rollback, "forget": forget}[do](store)
+            forget(store)
 
 
 def killing(step: Any, killer: Killer, *, after: bool) -> Any:

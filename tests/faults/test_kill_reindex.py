@@ -87,8 +87,9 @@ def check_reindex(
         again = reindex(store, SETTINGS, embedder=OtherEmbedder())
         assert again.swapped == (now[0] == "tiny:1"), moment
     assert served(path, world, moment) == ("other:1", "tiny:1"), moment
-    folders = {each.name for each in path.iterdir() if each.is_dir()}
-    assert folders == {"segments", "wal", "reindex-1"}, moment
+    with EdgeStore.open(path) as store:
+        folders = {each.name for each in path.iterdir() if each.is_dir()}
+        assert folders == {"segments", "wal", store.generation}, moment
     return now[0] == "tiny:1"
 
 
@@ -128,7 +129,7 @@ def test_a_kill_at_a_rollback_leaves_one_served_and_the_other_kept(
     expected = both if at == "before-replace" else both[::-1]
     assert served(reindexed, world, at) == expected
     with EdgeStore.open(reindexed) as store:
-        rollback(store)
+        rollback(store, SETTINGS, embedder=KINDS[expected[1]]())
     assert served(reindexed, world, at) == expected[::-1]
 
 
@@ -151,5 +152,7 @@ def test_a_kill_while_vectors_are_forgotten_leaves_the_others_served(
         else:  # what is left of it goes all the same
             with pytest.raises(UsageError, match="no vectors are kept"):
                 forget(store)
-    assert {each.name for each in reindexed.iterdir()} == {"generations.json", "reindex-1"}
+    with EdgeStore.open(reindexed) as store:
+        left = {each.name for each in reindexed.iterdir()}
+        assert left == {"generations.json", store.generation}
     assert served(reindexed, world, at) == ("other:1", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 
 from connectors.registry import open_source
 from pipelines.ingest import IngestReport, ingest
-from pipelines.reindex import forget, kept_beside, reindex, rollback
+from pipelines.reindex import Kept, forget, kept_beside, reindex, rollback
 from rag.embedding.base import Vectors
 from rag.errors import ConfigError, IndexMismatch, ModelError, StoreError, UsageError
 from rag.index import Index, index_manifest
@@ -182,24 +183,25 @@ def test_going_back_and_forth_says_what_has_changed_since_and_loses_nothing(
     brought_up_to_date(index, docs)
     newer = names(index)
 
-    back = rollback(index.store)
+    back = rollback(index.store, SETTINGS, embedder=TinyEmbedder())
 
     assert (back.served, back.kept, back.differing) == ("tiny:1", "other:1", 3)
     index = opened(TinyEmbedder())
     assert names(index) == older
-    assert rollback(index.store).differing == 3
+    assert rollback(index.store, SETTINGS, embedder=OtherEmbedder()).differing == 3
     index = opened(OtherEmbedder())
     assert names(index) == newer
-    rollback(index.store)
+    rollback(index.store, SETTINGS, embedder=TinyEmbedder())
     index = opened(TinyEmbedder())
     brought_up_to_date(index, docs)
     assert kept_beside(index.store).differing == 0
     assert names(index) == newer
     gone = forget(index.store)
     assert (gone.served, gone.kept) == ("tiny:1", "other:1")
-    for call in (rollback, forget):
-        with pytest.raises(UsageError, match="no vectors are kept"):
-            call(index.store)
+    with pytest.raises(UsageError, match="no vectors are kept"):
+        rollback(index.store, SETTINGS)
+    with pytest.raises(UsageError, match="no vectors are kept"):
+        forget(index.store)
     assert names(opened(TinyEmbedder())) == newer
 
 
@@ -256,6 +258,87 @@ def test_what_is_ingested_meanwhile_is_not_lost_without_a_word(opened: Open, doc
     with pytest.raises(StoreError, match="changed while its chunks were embedded"):
         reindex(index.store, SETTINGS, embedder=Meanwhile())
     assert len(names(opened(TinyEmbedder()))) == 14
+
+
+def test_of_two_runs_at_once_one_is_swapped_in_and_the_other_changes_nothing(
+    tmp_path: Path, docs: Path
+) -> None:
+    client = QdrantClient(":memory:")
+
+    def opened() -> ServerStore:
+        store = ServerStore(client, "index")
+        store.prepare(index_manifest(SETTINGS, TinyEmbedder(), 32))
+        return store
+
+    class Meanwhile(OtherEmbedder):
+        fingerprint = "late:1"
+
+        def embed_documents(self, texts: Sequence[str]) -> Vectors:
+            if not self.embedded:
+                assert reindex(opened(), SETTINGS, embedder=OtherEmbedder()).swapped
+            return super().embed_documents(texts)
+
+    store = opened()
+    brought_up_to_date(Index(INGESTING, store, TinyEmbedder()), docs)
+    with pytest.raises(StoreError):
+        reindex(store, SETTINGS, embedder=Meanwhile())
+    served = opened()
+    assert kept_beside(served) == Kept("other:1", "tiny:1", 0)
+    assert served.count() == store.count() > 0
+    assert len(client.get_collections().collections) == 2
+    client.close()
+
+
+def test_an_ingest_that_another_index_overtakes_says_that_it_went_into_the_old_one(
+    docs: Path,
+) -> None:
+    client = QdrantClient(":memory:")
+    store = ServerStore(client, "index")
+    store.prepare(index_manifest(SETTINGS, TinyEmbedder(), 32))
+    index = Index(INGESTING, store, TinyEmbedder())
+    brought_up_to_date(index, docs)
+    reindex(store, SETTINGS, embedder=OtherEmbedder())
+    (docs / "new.txt").write_text("Something new.")
+    with pytest.raises(StoreError, match="another index is served") as caught:
+        ingest(index, [open_source(str(docs))])
+    assert "run it again" in caught.value.hint
+    client.close()
+
+
+def test_what_is_kept_and_damaged_can_be_told_and_forgotten(tmp_path: Path) -> None:
+    manifest = index_manifest(SETTINGS, TinyEmbedder(), 32)
+    with EdgeStore.open(tmp_path / "index", manifest) as store:
+        assert reindex(store, SETTINGS, embedder=OtherEmbedder()).swapped
+    with EdgeStore.open(tmp_path / "index") as store:
+        (tmp_path / "index/edge_config.json").write_text("{")
+        assert kept_beside(store) == Kept("other:1", "unreadable", None)
+        with pytest.raises(UsageError, match="unreadable are kept"):
+            reindex(store, SETTINGS, embedder=Letters())
+        with pytest.raises(StoreError):
+            rollback(store, SETTINGS, embedder=TinyEmbedder())
+        assert forget(store).kept == "unreadable"
+        assert kept_beside(store) is None
+    assert EdgeStore.open(tmp_path / "index").manifest().embedder == "other:1"
+
+
+def test_what_nothing_would_open_is_not_served_again(tmp_path: Path) -> None:
+    manifest = index_manifest(SETTINGS, TinyEmbedder(), 32)  # it says that it is the bundled model
+    with EdgeStore.open(tmp_path / "index", manifest) as store:
+        assert reindex(store, SETTINGS, embedder=OtherEmbedder()).swapped
+    with EdgeStore.open(tmp_path / "index") as store:
+        with pytest.raises(IndexMismatch, match="with tiny:1, and its model is now all-Mini"):
+            rollback(store, SETTINGS)
+        assert kept_beside(store) == Kept("other:1", "tiny:1", 0)
+
+
+def test_what_a_class_made_is_served_again_and_says_which(tmp_path: Path) -> None:
+    named = {"kind": "llama_index", "model": "m:C"}
+    manifest = replace(index_manifest(SETTINGS, TinyEmbedder(), 32), model=named)
+    with EdgeStore.open(tmp_path / "index", manifest) as store:
+        bundled = Settings(chunking={"size": 40}, embedding={"kind": "bundled"})
+        assert reindex(store, bundled, embedder=OtherEmbedder()).swapped
+    with EdgeStore.open(tmp_path / "index") as store:
+        assert rollback(store, SETTINGS) == Kept("tiny:1", "other:1", 0, named)
 
 
 @pytest.mark.parametrize(

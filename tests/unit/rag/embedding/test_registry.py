@@ -15,7 +15,7 @@ from rag.embedding.registry import (
     resolved,
     with_model,
 )
-from rag.errors import ModelError
+from rag.errors import ConfigError, ModelError, UsageError
 from rag.settings import EmbeddingSettings
 
 
@@ -86,13 +86,25 @@ def test_a_name_of_the_hub_is_recorded_as_it_is() -> None:
     assert resolved(EmbeddingSettings(), record_of(settings)) == settings
 
 
-def test_a_record_holds_no_secret_and_is_opened_with_that_of_the_settings() -> None:
-    options = {"dim": 8, "api_key": "hush"}
-    record = record_of(EmbeddingSettings(kind="llama_index", model="m:C", options=options))
-    assert record == {"kind": "llama_index", "model": "m:C", "options": {"dim": 8}}
-    found = resolved(EmbeddingSettings(options={"api_key": "new", "dim": 9}), record)
-    assert (found.kind, found.model) == ("llama_index", "m:C")
-    assert found.options == {"dim": 8, "api_key": "new"}
+def test_a_class_is_recorded_without_its_options_which_may_hide_a_secret_anywhere() -> None:
+    options = {"dim": 8, "headers": {"Authorization": "hush"}, "api_base": "https://u:hush@host"}
+    named = EmbeddingSettings(kind="llama_index", model="m:C", options=options)
+    assert record_of(named) == {"kind": "llama_index", "model": "m:C"}
+
+
+def test_a_class_that_an_index_names_is_run_only_if_the_settings_name_it() -> None:
+    record = {"kind": "llama_index", "model": "m:C", "options": {"api_base": "http://elsewhere"}}
+    with pytest.raises(ConfigError, match="built with the class m:C") as caught:
+        resolved(EmbeddingSettings(options={"api_key": "mine"}), record)
+    assert "embedding.kind = llama_index" in caught.value.hint
+    named = EmbeddingSettings(kind="llama_index", model="m:C", options={"api_key": "mine"})
+    assert resolved(named, record) == named
+
+
+@pytest.mark.parametrize("model", ["", " "])
+def test_no_model_is_not_the_folder_one_happens_to_be_in(model: str) -> None:
+    with pytest.raises(UsageError, match="no model is named"):
+        with_model(EmbeddingSettings(), model)
 
 
 def test_a_recorded_model_that_is_gone_is_told_with_its_folder_and_what_to_do(

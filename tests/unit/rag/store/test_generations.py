@@ -1,0 +1,65 @@
+"""Which generation is served: what the file may say, and what is deleted for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rag.errors import StoreError
+from rag.store import generations
+from rag.store.generations import Generations
+
+ONE, OTHER = "reindex-00000001", "reindex-00000002"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "[]", '"x"', "{}x", '{"served": null}', '{"served": 1}', '{"served": ["reindex-1"]}',
+        '{"served": "../elsewhere"}', '{"served": "", "kept": 2}', '{"served": "", "kept": ""}',
+        '{"served": "", "more": 1}',
+    ],
+)  # fmt: skip
+def test_what_the_file_cannot_say_is_damage(tmp_path: Path, text: str) -> None:
+    (tmp_path / "generations.json").write_text(text)
+    with pytest.raises(StoreError, match="does not say which index is served"):
+        generations.read(tmp_path)
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    assert generations.read(tmp_path) == Generations("", None)
+    for said in (Generations(ONE, ""), Generations("", ONE), Generations(ONE)):
+        generations.write(tmp_path, said)
+        assert generations.read(tmp_path) == said
+
+
+def test_only_what_is_the_engines_or_a_reindexs_is_deleted(tmp_path: Path) -> None:
+    mine = ["wallet-notes.txt", "segments-of-market", "edge_config.json.bak", "reindex-notes"]
+    for name in (*mine, "edge_config.json"):
+        (tmp_path / name).write_text("mine")
+    for name in ("wal", "segments", ".atomicwriteAb3dE6", ONE, OTHER):
+        (tmp_path / name).mkdir()
+    generations.write(tmp_path, Generations(ONE))
+    generations.clear(tmp_path)
+    assert {each.name for each in tmp_path.iterdir()} == {*mine, ONE, "generations.json"}
+
+
+def test_of_a_link_only_the_link_is_deleted(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    index = tmp_path / "index"
+    index.mkdir()
+    for delete in (lambda: generations.clear(index), lambda: generations.abandon(index, ONE)):
+        (index / ONE).symlink_to(tmp_path / "elsewhere")
+        delete()
+        assert list(index.iterdir()) == []
+    assert (tmp_path / "elsewhere").is_dir()
+
+
+def test_what_is_served_or_kept_is_never_abandoned(tmp_path: Path) -> None:
+    for name in (ONE, OTHER):
+        (tmp_path / name).mkdir()
+    generations.write(tmp_path, Generations(ONE, kept=OTHER))
+    for name in (ONE, OTHER, "", "reindex-00000003"):
+        generations.abandon(tmp_path, name)
+    assert {each.name for each in tmp_path.iterdir()} == {ONE, OTHER, "generations.json"}
