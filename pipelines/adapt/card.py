@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-__all__ = ["RECORD", "write_card"]
+__all__ = ["write_card"]
 
-RECORD = "adaptation.json"
+_RECORD = "adaptation.json"
 
 _CARD = """---
 library_name: sentence-transformers
@@ -30,7 +30,8 @@ pipeline_tag: sentence-similarity
 {rows}
 
 `words` is BM25, for which the embedder makes no difference. Figures are of documents that training
-did not see. They say nothing about other corpora. {compared}
+did not see. They say nothing about other corpora, and questions about the same document are taken
+for independent of each other. {compared}
 
 ## Use
 
@@ -53,7 +54,7 @@ def write_card(folder: Path, record: dict[str, Any]) -> None:
         folder: of the model.
         record: as `pipelines.adapt.run.Adaptation.to_payload` gives it.
     """
-    (folder / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    (folder / _RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     ours = any(
         each["type"].startswith("rag.")
         for each in json.loads((folder / "modules.json").read_text(encoding="utf-8"))

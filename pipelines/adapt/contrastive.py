@@ -62,11 +62,12 @@ class ContrastiveLoss(nn.Module):
             functional.normalize(self.model(each)["sentence_embedding"].float(), dim=-1)
             for each in features
         )
-        logits = queries @ torch.cat(columns).T / self.temperature
-        if self.mixing and len(columns) > 1:
-            mixed = self._mixed(queries.detach(), torch.cat(columns[1:]))
-            own = (queries * mixed).sum(dim=-1, keepdim=True) / self.temperature
-            logits = torch.cat([logits, own], dim=1)
+        with torch.autocast(queries.device.type, enabled=False):  # bfloat16 has 3 digits
+            logits = queries @ torch.cat(columns).T / self.temperature
+            if self.mixing and len(columns) > 1:
+                mixed = self._mixed(queries.detach(), torch.cat(columns[1:]))
+                own = (queries * mixed).sum(dim=-1, keepdim=True) / self.temperature
+                logits = torch.cat([logits, own], dim=1)
         right = torch.arange(len(queries), device=logits.device)
         losses = functional.cross_entropy(logits, right, reduction="none")
         if self.focal:

@@ -174,6 +174,10 @@ def decide(before: Judged, after: Judged) -> Verdict:
     Better: the 95 % interval (paired bootstrap over questions) of the gain in nDCG@10 of the
     embedder's own ranking lies above nought. Worse: any interval of any figure, of that ranking or
     of the one that is served, lies below it.
+
+    Questions are taken for independent. Those about one document are not quite, so the fewer
+    documents they are about, the more often chance passes: in a simulation without any gain, of 20
+    questions about each of 10 documents 8 % were accepted, of 100 independent ones 1 %.
     """
     dense = tuple(bootstrap(after.dense - before.dense))
     served = tuple(bootstrap(after.served - before.served))
@@ -181,11 +185,11 @@ def decide(before: Judged, after: Judged) -> Verdict:
         f"{figure} of the {name} ranking is worse"
         for name, gains in (("dense", dense), ("served", served))
         for figure, gain in zip(FIGURES, gains, strict=True)
-        if gain.high < 0
+        if not gain.high >= 0  # written so that what is no number is refused, too
     ]
     if lost:
         return Verdict(False, "; ".join(lost), dense, served)
-    if dense[0].low <= 0:
+    if not dense[0].low > 0:
         why = f"the gain in {FIGURES[0]} cannot be told from chance"
         return Verdict(False, why, dense, served)
     return Verdict(

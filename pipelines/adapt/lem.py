@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from pipelines.adapt.passages import Passage
-from pipelines.adapt.tokens import IGNORED, BatchVocabulary, TokenHead, WordMasker
+from pipelines.adapt.tokens import IGNORED, BatchVocabulary, TokenHead, WordMasker, folded
 from rag.grounding.support import content_words
 
 if TYPE_CHECKING:
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 __all__ = ["EntityMaskingLoss", "linguistic_entities"]
 
 _RATE = 0.3
-_WORD = re.compile(r"[^\W\d_][\w-]*")
+_WORD = re.compile(r"[^\W\d_]\w*")
 _DESCRIBING = re.compile(r"(?:ly|ous|ful|less|able|ible|ive|ical|ish)\Z")
 
 
 def linguistic_entities(passages: Sequence[Passage]) -> frozenset[str]:
-    """Words of a corpus, in lower case, that stand for things, deeds or names.
+    """Words of a corpus, `folded`, that stand for things, deeds or names.
 
     No tagger of parts of speech can be had without fetching one, so this goes by exclusion: a
     content word that is no figure, is not shaped like an adjective or adverb, or that is mostly
@@ -37,8 +37,9 @@ def linguistic_entities(passages: Sequence[Passage]) -> frozenset[str]:
     for passage in passages:
         for sentence in passage.sentences:
             for found in _WORD.finditer(sentence):
-                every[found.group().lower()] += 1
-                capital[found.group().lower()] += found.start() > 0 and found.group()[0].isupper()
+                word = folded(found.group())
+                every[word] += 1
+                capital[word] += found.start() > 0 and found.group()[0].isupper()
     meaning = content_words(" ".join(every))
     return frozenset(
         word
@@ -91,8 +92,10 @@ class EntityMaskingLoss(nn.Module):
         masked = self._masker.mask(given["input_ids"])
         hidden = self.model({**given, "input_ids": masked.ids})["token_embeddings"]
         chosen = masked.labels != IGNORED
-        logits = self.head(hidden[chosen], vocabulary.ids)
+        logits: torch.Tensor = self.head(hidden[chosen], vocabulary.ids)
         right = vocabulary.labels(masked.labels)[chosen]
+        if not len(right):  # no entity in any of these texts
+            return logits.sum()
         loss = functional.cross_entropy(logits, right)
         return self._with_emo(loss, logits, right, vocabulary) if self._emo else loss
 

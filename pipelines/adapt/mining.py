@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from random import Random
 
 import numpy as np
@@ -22,6 +22,7 @@ def mine(
     own: Sequence[int],
     count: int,
     *,
+    never: Sequence[Collection[int]],
     margin: float,
     chance: Random,
 ) -> list[list[int]]:
@@ -36,11 +37,13 @@ def mine(
         passages: shape (passages, d), unit vectors.
         own: of each query, the passage it was made from.
         count: how many for each.
+        never: of each query, passages that are none of its negatives, its own among them.
         margin: 0.05 asks for a negative to have at most 95 % of the positive's similarity.
         chance: draws among the nearest that pass.
 
     Returns:
-        `count` indices of passages for each query; where too few pass, others are drawn at random.
+        At most `count` indices of passages for each query; where too few pass, others are drawn at
+        random, but none that says nearly the same as the own passage.
     """
     found: list[list[int]] = []
     depth = min(_DEPTH, len(passages))
@@ -49,14 +52,17 @@ def mine(
         for row, near in enumerate(np.argpartition(-similar, depth - 1, axis=1)[:, :depth]):
             mine_own = own[start + row]
             ranked = near[np.argsort(-similar[row, near], kind="stable")]
-            bound = (1 - margin) * similar[row, mine_own]
-            like = passages[ranked] @ passages[mine_own]
-            passing = [
-                int(at)
-                for at, alike in zip(ranked, like, strict=True)
-                if at != mine_own and similar[row, at] < bound and alike < 1 - margin
-            ][:_DRAWN_FROM]
-            chosen = chance.sample(passing, min(count, len(passing)))
-            others = [at for at in range(len(passages)) if at != mine_own and at not in chosen]
-            found.append(chosen + chance.sample(others, count - len(chosen)))
+            positive = similar[row, mine_own]
+            bound = positive - margin * abs(positive)
+            allowed = passages @ passages[mine_own] < 1 - margin
+            allowed[list(never[start + row])] = False
+            passing = [int(at) for at in ranked if allowed[at] and similar[row, at] < bound]
+            chosen = _drawn(passing[:_DRAWN_FROM], count, chance)
+            allowed[chosen] = False
+            others = np.flatnonzero(allowed).tolist() if len(chosen) < count else []
+            found.append(chosen + _drawn(others, count - len(chosen), chance))
     return found
+
+
+def _drawn(passages: Sequence[int], count: int, chance: Random) -> list[int]:
+    return chance.sample(passages, min(count, len(passages)))

@@ -49,6 +49,9 @@ class Divided(NamedTuple):
 def divide(documents: Sequence[Document], share: float = 0.5, seed: int = 0) -> Divided:
     """Divide documents by a digest of their names; a copy of one trained on is left out.
 
+    A copy is told by its words, whatever white space parts them; one with other words is not known
+    for one.
+
     Args:
         documents: of the corpus.
         share: the part to train on.
@@ -58,9 +61,11 @@ def divide(documents: Sequence[Document], share: float = 0.5, seed: int = 0) -> 
         UsageError: one side is empty.
     """
     train = tuple(each for each in documents if on_tuning_side(each.name, share, seed))
-    texts = {each.text for each in train}
+    texts = {_words(each) for each in train}
     chosen = {each.name for each in train}
-    held = tuple(each for each in documents if each.name not in chosen and each.text not in texts)
+    held = tuple(
+        each for each in documents if each.name not in chosen and _words(each) not in texts
+    )
     if not train or not held:
         raise UsageError(
             f"{len(documents)} documents cannot be divided into some to train on and some to "
@@ -68,6 +73,10 @@ def divide(documents: Sequence[Document], share: float = 0.5, seed: int = 0) -> 
             hint="adapt on a corpus of more documents",
         )
     return Divided(train, held)
+
+
+def _words(document: Document) -> str:
+    return " ".join(document.text.split())
 
 
 def about(questions: Sequence[Question], documents: Sequence[Document]) -> list[Question]:
@@ -81,23 +90,23 @@ def about(questions: Sequence[Question], documents: Sequence[Document]) -> list[
 
 
 def passages_of(encoder: Encoder, documents: Sequence[Document]) -> list[Passage]:
-    """Every chunk that has a sentence, as the index would have it embedded.
+    """Every chunk that has a sentence, as the index would have it embedded; no text twice.
 
     Raises:
         UsageError: there are too few to train on.
     """
     counter, room = encoder.embedder.counter, encoder.settings.chunking.header_tokens
-    found: list[Passage] = []
+    found: dict[str, Passage] = {}
     for document in documents:
         for chunk in encoder.chunk(document):
             whole = embedded_text(chunk, counter, room)
             body = embedded_text(chunk, counter, 0)
             passage = Passage(document.name, whole.removesuffix(body), body)
             if passage.sentences:
-                found.append(passage)
+                found.setdefault(passage.text, passage)
     if len(found) < _FEWEST:
         raise UsageError(
-            f"{len(found)} passages to train on are too few, {_FEWEST} are needed",
-            hint="adapt on a corpus of more documents",
+            f"{len(found)} passages with sentences to train on are too few, {_FEWEST} are needed",
+            hint="adapt on more documents, with whole sentences in them",
         )
-    return found
+    return [*found.values()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import cycle, islice
 from pathlib import Path
 from random import Random
@@ -55,8 +55,10 @@ def rows(
 ) -> list[Row]:
     """`recipe.steps` batches of rows, one after the other.
 
-    A batch holds no passage twice: it would be a wrong answer to its own query. So many rows of
-    each batch as `recipe.shifted` says are minimal pairs or translations.
+    A passage stands once in a batch, as an answer or as a hard negative: else it would be a wrong
+    answer to its own query. So many rows of each batch as `recipe.shifted` says, and at least one
+    where there are translations, are minimal pairs and translations. Where no passage can be a hard
+    negative, an empty text is.
 
     Args:
         passages: to train on.
@@ -66,18 +68,16 @@ def rows(
     """
     chance = Random(recipe.seed)
     writer, pairs = QueryWriter(passages), _pairs(passages, translations, recipe, chance)
-    shifted = round(recipe.batch * recipe.shifted) if pairs else 0
+    shifted = _shifted(recipe, translations) if pairs else 0
     size = recipe.batch - shifted
-    asked = [
-        _Asked(at, writer.write(passages[at], chance))
-        for batch in _batches(len(passages), size, recipe.steps, chance)
-        for at in batch
-    ]
+    batches = list(_batches(len(passages), size, recipe.steps, chance))
+    asked = [_Asked(at, writer.write(passages[at], chance)) for each in batches for at in each]
     mined = mine(
         embedder.embed_queries([each.query.text for each in asked]),
         embedder.embed_documents([each.whole for each in passages]),
         [each.own for each in asked],
         recipe.negatives,
+        never=[each for each in batches for _ in each],
         margin=recipe.margin,
         chance=chance,
     )
@@ -85,7 +85,7 @@ def rows(
         Row(
             each.query.text,
             _read(passages[each.own], each.query.sentence, chance),
-            tuple(_read(passages[at], "", chance) for at in negatives),
+            _filled((_read(passages[at], "", chance) for at in negatives), recipe.negatives),
         )
         for each, negatives in zip(asked, mined, strict=True)
     ]
@@ -95,6 +95,16 @@ def rows(
         for step in range(recipe.steps)
         for row in (*looking[step * size : (step + 1) * size], *islice(again, shifted))
     ]
+
+
+def _shifted(recipe: Recipe, translations: Sequence[Translation]) -> int:
+    """Rows of a batch that are no queries."""
+    return max(round(recipe.batch * recipe.shifted), 1 if translations else 0)
+
+
+def _filled(negatives: Iterable[str], count: int) -> tuple[str, ...]:
+    found = tuple(negatives)[:count]
+    return found + ("",) * (count - len(found))
 
 
 def texts(passages: Sequence[Passage], recipe: Recipe) -> list[str]:
@@ -133,22 +143,22 @@ def _pairs(
     recipe: Recipe,
     chance: Random,
 ) -> list[Row]:
-    """Rows of minimal pairs, as many as are wanted or the corpus yields, and of translations."""
+    """Rows of minimal pairs, as many as are wanted or the corpus yields; half of translations."""
     sentences = [sentence for each in passages for sentence in each.sentences]
-    wanted = recipe.steps * round(recipe.batch * recipe.shifted)
+    wanted = recipe.steps * _shifted(recipe, translations)
     writer = PairWriter(passages)
-    found = [Row(each.text, each.other, ()) for each in translations]
+    few = chance.sample(translations, min(len(translations), (wanted + 1) // 2))
+    found = [Row(each.text, each.other, ()) for each in few]
     for sentence in chance.sample(sentences, len(sentences)):
         if len(found) >= wanted:
             break
         if pair := writer.write(sentence, chance):
             found.append(Row(pair.anchor, pair.same, (pair.other,)))
     chance.shuffle(found)
+    more = recipe.negatives - 1
     return [
         row._replace(
-            negatives=(*row.negatives, *chance.sample(sentences, recipe.negatives))[
-                : recipe.negatives
-            ]
+            negatives=_filled((*row.negatives, *chance.sample(sentences, more)), recipe.negatives)
         )
         for row in found
     ]

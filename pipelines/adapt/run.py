@@ -6,20 +6,21 @@ import shutil
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eval.datasets import Question, read_questions
+from eval.files import require_writable
 from eval.stats import Interval
-from pipelines.adapt.card import RECORD, write_card
+from pipelines.adapt.card import write_card
 from pipelines.adapt.judge import FIGURES, Judged, Verdict, decide, indexed, judge
 from pipelines.adapt.passages import Passage, about, divide, passages_of
 from pipelines.adapt.recipe import Recipe
 from pipelines.adapt.rows import Translation
-from pipelines.adapt.train import train
+from pipelines.adapt.train import require_extra, require_fit, train
 from pipelines.evaluate import texts_of
 from pipelines.ingest import Progress
 from pipelines.synthesize.corpus import Corpus, read_documents
@@ -32,6 +33,9 @@ from rag.ids import digest
 from rag.index import Encoder, Index
 from rag.settings import Settings
 from rag.types import Document
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 __all__ = ["Adaptation", "Asked", "Watch", "adapt"]
 
@@ -155,22 +159,28 @@ def adapt(settings: Settings, asked: Asked, watch: Watch | None = None) -> Adapt
     trained; on an index of the others, which it never sees, both are asked the same questions.
 
     Raises:
-        UsageError: the source is not there, too small, or has too few questions; `out` holds
-            something else.
-        ConfigError: the embedder is not one that can be trained.
-        ModelError: it cannot be loaded, or an extra is missing.
+        UsageError: the source is not there, too small, or has too few questions; `out` is not free,
+            or cannot be written.
+        ConfigError: the embedder is not one that can be trained, or not by this recipe.
+        ModelError: it cannot be loaded, an extra is missing, or training went out of bounds.
     """
     watch = watch or Watch()
     began = time.monotonic()
-    _require_free(asked.out)
+    require_extra()
+    out = _free(asked.out)
     reading = read_documents(settings, asked.source)
     settings = settings.model_copy(update={"embedding": reading.embedding})
     base = _trainable(settings)
-    given = read_questions(asked.questions, texts_of(reading.documents)) if asked.questions else []
+    model = _copy_of(base)
+    require_fit(model, asked.recipe)
+    given = _given(asked.questions, reading.documents) if asked.questions else []
     divided = divide(reading.documents, asked.share, asked.recipe.seed)
     own = about(given, divided.held)
+    if asked.questions:
+        _require_enough(own)
     held = _judged_on(divided.held, own)
     passages = _drawn(passages_of(Encoder(settings, base), divided.train), asked.recipe)
+    recipe = asked.recipe.for_corpus(len(passages))
     with tempfile.TemporaryDirectory(prefix="rag-adapt-") as scratch:
         folder = Path(scratch)
         with indexed(settings, base, held, folder / "before", watch.documents) as index:
@@ -178,7 +188,10 @@ def adapt(settings: Settings, asked: Asked, watch: Watch | None = None) -> Adapt
             _require_enough(questions)
             before = judge(index, held, questions, watch.questions)
         started = time.monotonic()
-        _train(base, passages, asked, folder / "model", watch.steps)
+        model = train(
+            model, base, passages, recipe, translations=asked.translations, progress=watch.steps
+        )
+        model.save_pretrained(str(folder / "model"), create_model_card=False)
         train_seconds = time.monotonic() - started
         tuned = with_model(settings.embedding, str(folder / "model"))
         after_settings = settings.model_copy(update={"embedding": tuned})
@@ -191,7 +204,7 @@ def adapt(settings: Settings, asked: Asked, watch: Watch | None = None) -> Adapt
             after=after,
             base=base.name,
             model=str(asked.out),
-            recipe=asked.recipe,
+            recipe=recipe,
             trained=len(passages),
             train_documents=len({each.doc for each in passages}),
             held_documents=len(held),
@@ -203,21 +216,43 @@ def adapt(settings: Settings, asked: Asked, watch: Watch | None = None) -> Adapt
         )
         if result.verdict.accepted:
             write_card(folder / "model", result.to_payload())
-            _move(folder / "model", asked.out)
+            _move(folder / "model", out)
     return result
 
 
-def _require_free(out: Path) -> None:
-    """Refuse a folder that holds anything but an earlier adaptation."""
-    if out.exists() and not (out / RECORD).is_file() and not _empty(out):
+def _free(out: Path) -> Path:
+    """The folder to write, if it is new or empty: an index may be served by what is in another.
+
+    Raises:
+        UsageError: it is not, or cannot be written.
+    """
+    out = out.resolve()
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise UsageError(
-            f"{out} is a file, or a folder with other things in it",
-            hint="choose a new folder for the model",
+            f"{out} is there already, and not empty", hint="choose a new folder for the model"
         )
+    require_writable(out.with_name(f"{out.name}.new"))
+    return out
 
 
-def _empty(folder: Path) -> bool:
-    return folder.is_dir() and not any(folder.iterdir())
+def _given(file: Path, documents: Sequence[Document]) -> list[Question]:
+    """The questions about documents that were read; others, as about a copy, are left out.
+
+    Raises:
+        UsageError: a line is bad, or its evidence ends behind its document.
+    """
+    texts = texts_of(documents)
+    found: list[Question] = []
+    for question in read_questions(file):
+        own = [ref for ref in question.references if ref.doc in texts]
+        if any(ref.end > len(texts[ref.doc]) for ref in own):
+            raise UsageError(
+                f"{file}: evidence of question {question.id} ends behind its document",
+                hint="use questions about these very documents",
+            )
+        if own:
+            found.append(replace(question, references=tuple(own)))
+    return found
 
 
 def _trainable(settings: Settings) -> SentenceTransformerEmbedder:
@@ -267,32 +302,18 @@ def _require_enough(questions: Sequence[Question]) -> None:
         )
 
 
-def _train(
-    base: SentenceTransformerEmbedder,
-    passages: Sequence[Passage],
-    asked: Asked,
-    folder: Path,
-    progress: Progress | None,
-) -> None:
-    """Train a copy of the base and write it to a folder."""
+def _copy_of(base: SentenceTransformerEmbedder) -> SentenceTransformer:
+    """A copy to train, in float32."""
     import torch
 
     from rag.embedding.modules import load_model
 
-    model = load_model(base.folder, device=base.device, dtype=torch.float32)
-    model = train(
-        model, base, passages, asked.recipe,
-        translations=asked.translations, progress=progress,
-    )  # fmt: skip
-    model.save_pretrained(str(folder), create_model_card=False)
+    return load_model(base.folder, device=base.device, dtype=torch.float32)
 
 
 def _move(folder: Path, out: Path) -> None:
     """Put the model in its place at once, whatever file system that is on."""
-    out.parent.mkdir(parents=True, exist_ok=True)
     beside = out.with_name(f".{out.name}.new")
     shutil.rmtree(beside, ignore_errors=True)
     shutil.copytree(folder, beside)
-    if out.exists():
-        shutil.rmtree(out)
     beside.replace(out)

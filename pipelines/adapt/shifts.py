@@ -43,7 +43,7 @@ often|rarely usually|seldom partly|entirely partially|fully mild|severe weakly|s
 gradually|abruptly limited|extensive low|high sometimes|always
 """
 _REALISED = """
-will|did may|must could|does expects|confirmed expect|confirmed plans|completed plan|completed
+will|did could|does expects|confirmed expect|confirmed plans|completed plan|completed
 intends|managed intend|managed proposed|adopted would|did potential|actual expected|actual
 planned|completed attempts|manages attempted|managed try|manage
 """
@@ -191,11 +191,10 @@ def _abbreviations(text: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for words, short in _ABBREVIATION.findall(text):
         letters = [letter.lower() for letter in short if letter.isalpha()]
-        parts = re.split(r"[ -]", words)[-len(letters) :]
-        if [part[:1].lower() for part in parts] == letters:
-            start = words.lower().rfind(parts[0].lower() + words[len(words) :])
-            found.setdefault(short, words[start:].lower() if len(parts) > 1 else "")
-    return {short: long for short, long in found.items() if " " in long}
+        last = words.lower().split()[-len(letters) :]
+        if len(last) > 1 and [word[0] for word in last] == letters:
+            found.setdefault(short, " ".join(last))
+    return found
 
 
 def _without_asides(sentence: str, chance: Random) -> str | None:

@@ -60,7 +60,7 @@ class TokenTargetLoss(nn.Module):
         vectors = self.model(dict(given))["sentence_embedding"]
         predicted = self.head(vectors, vocabulary.ids).log_softmax(dim=-1)
         target = bag_of_words(vocabulary) * self._rarity.to(vocabulary.ids.device)[vocabulary.ids]
-        target = target / target.sum(dim=-1, keepdim=True)
+        target = target / target.sum(dim=-1, keepdim=True).clamp(min=1e-9)  # of unknown tokens only
         return functional.kl_div(predicted, target, reduction="batchmean")
 
 

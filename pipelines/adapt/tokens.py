@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import string
+import unicodedata
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,7 +14,7 @@ from torch.nn import functional
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-__all__ = ["BatchVocabulary", "Masked", "TokenHead", "WordMasker", "words_of"]
+__all__ = ["BatchVocabulary", "Masked", "TokenHead", "WordMasker", "folded", "words_of"]
 
 IGNORED = -100
 """The label of a place that is not to be predicted."""
@@ -54,7 +56,7 @@ class WordMasker:
         tokenizer: of the model.
         rate: the share of eligible words that are hidden.
         whole: hide every token of a word (RetroMAE) or one, drawn (LEM).
-        eligible: which words may be hidden; by default all.
+        eligible: which words may be hidden, told them `folded`; by default all.
         seed: of what is drawn.
     """
 
@@ -82,7 +84,7 @@ class WordMasker:
             words = [
                 places
                 for places in words_of(tokens, [each in self._special for each in text])
-                if self._eligible(_spelled(tokens, places))
+                if self._eligible(folded(_spelled(tokens, places)))
             ]
             for places in self._drawn(words):
                 chosen = places if self._whole else [places[self._below(len(places))]]
@@ -97,6 +99,17 @@ class WordMasker:
 
     def _below(self, bound: int) -> int:
         return int(torch.randint(bound, (1,), generator=self._chance))
+
+
+def folded(word: str) -> str:
+    """A word without case, accents, and punctuation at its ends, as tokenizers may have it or not.
+
+    >>> folded("Müller,")
+    'muller'
+    """
+    parts = unicodedata.normalize("NFKD", word.casefold())
+    bare = "".join(each for each in parts if not unicodedata.combining(each))
+    return bare.strip(string.punctuation)
 
 
 def _spelled(tokens: list[str], places: list[int]) -> str:
@@ -151,8 +164,9 @@ class TokenHead(nn.Module):
 
     def forward(self, vectors: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
         """Logits of the tokens `ids`, shape (..., len(ids))."""
-        shaped = self.norm(functional.gelu(self.map(vectors.float())))
-        logits: torch.Tensor = shaped @ self.embeddings(ids).T + self.bias[ids]
+        with torch.autocast(vectors.device.type, enabled=False):
+            shaped = self.norm(functional.gelu(self.map(vectors.float())))
+            logits: torch.Tensor = shaped @ self.embeddings(ids).T + self.bias[ids]
         return logits
 
     def embeddings(self, ids: torch.Tensor) -> torch.Tensor:

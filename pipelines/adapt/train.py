@@ -15,13 +15,13 @@ from pipelines.adapt.rows import Translation, rows, texts
 from pipelines.ingest import Progress
 from rag.embedding.base import Embedder
 from rag.embedding.dense import has_bfloat16
-from rag.errors import ExtraMissing
+from rag.errors import ConfigError, ExtraMissing, ModelError
 
 if TYPE_CHECKING:
     import torch
     from sentence_transformers import SentenceTransformer
 
-__all__ = ["train"]
+__all__ = ["require_extra", "require_fit", "train"]
 
 _LEXICAL_SHARE = 0.3
 """Of a joint vector's cosine, what words decide at first and last."""
@@ -62,13 +62,12 @@ def train(
         The model, with the pooling and lexical part that the recipe asks for.
 
     Raises:
-        ExtraMissing: `datasets` or `accelerate` is not installed.
+        ModelError: training went out of bounds: a weight is no number.
     """
     import torch
 
     from rag.embedding.pooling import with_pooling
 
-    _require_extra()
     torch.manual_seed(recipe.seed)  # of what a pooling starts with
     recipe = recipe.for_corpus(len(passages))
     if progress:
@@ -83,15 +82,58 @@ def train(
     for dropout, rate in dropouts:
         dropout.p = rate
     model.eval()
+    if not all(torch.isfinite(weight).all() for weight in model.parameters()):
+        raise ModelError("training went out of bounds", hint="use a lower --rate")
     return model
 
 
-def _require_extra() -> None:
+def require_extra() -> None:
+    """Refuse where what training needs is not installed.
+
+    Raises:
+        ExtraMissing: `datasets` or `accelerate` is not.
+    """
     for module in ("datasets", "accelerate"):
         try:
             __import__(module)
         except ImportError:
             raise ExtraMissing(module, "train") from None
+
+
+def require_fit(model: SentenceTransformer, recipe: Recipe) -> None:
+    """Refuse a recipe that the model is not made for.
+
+    Raises:
+        ConfigError: it hides words, and the tokenizer has no mask; it predicts tokens from vectors,
+            and they are not as long as the word embeddings; the model has a lexical part.
+    """
+    from rag.embedding.joint import LexicalPart
+
+    lexical = any(isinstance(module, LexicalPart) for module in model)
+    if lexical and (recipe.method in ("dupmae", "text2token") or recipe.dims):
+        raise ConfigError(
+            "the embedder has a lexical part already", hint="adapt its base, or use triplets or lem"
+        )
+    if recipe.method in ("dupmae", "lem") and model.tokenizer.mask_token_id is None:
+        raise ConfigError(
+            f"--method {recipe.method} hides words, and the embedder's tokenizer has no mask",
+            hint="use --method triplets or text2token",
+        )
+    transformer: Any = model[0]
+    embedded = transformer.model.get_input_embeddings().weight.shape[1]
+    lengths = {embedded, transformer.get_embedding_dimension(), model.get_embedding_dimension()}
+    needed = {"lem": {embedded, transformer.get_embedding_dimension()}, "triplets": {embedded}}
+    if len(needed.get(recipe.method, lengths)) > 1:
+        raise ConfigError(
+            f"--method {recipe.method} needs vectors as long as the embedder's word embeddings",
+            hint="use --method triplets",
+        )
+
+
+def _prompts(model: SentenceTransformer) -> tuple[str, str]:
+    """What goes before a query and before a passage, as the embedder has it."""
+    known = model.prompts or {}
+    return known.get("query") or "", known.get("document") or known.get("passage") or ""
 
 
 def _without_dropout(model: SentenceTransformer) -> list[tuple[Any, float]]:
@@ -114,6 +156,8 @@ def _add_lexical_part(model: SentenceTransformer, passages: Sequence[Passage], d
 
     rarity = token_rarity(model.tokenizer, [each.whole for each in passages])
     rarity[model.tokenizer.all_special_ids] = 0
+    for prompt in _prompts(model):  # every text has it: it tells none apart
+        rarity[model.tokenizer(prompt, add_special_tokens=False)["input_ids"]] = 0
     size = int(model.get_embedding_dimension() or 0)
     token_size = int(model[0].get_embedding_dimension())  # type: ignore[operator]
     part = LexicalPart(size, token_size, dims, _LEXICAL_SHARE, rarity)
@@ -206,11 +250,13 @@ def _run(
                 progress.advance(1)
 
     disable_progress_bars()
-    model.model_card_data.generate_widget_examples = False  # with a bar of their own; we write ours
+    model.model_card_data.widget = [{"text": ""}]  # or examples are made, with a bar of their own
     random.seed(recipe.seed)
     torch.manual_seed(recipe.seed)
     stage.loss.to(model.device)
     on_cpu = model.device.type == "cpu"
+    query, document = _prompts(model)
+    prompts = {name: query if name == "anchor" else document for name in stage.columns}
     with tempfile.TemporaryDirectory() as scratch:
         arguments = SentenceTransformerTrainingArguments(
             output_dir=str(Path(scratch, "trainer")),
@@ -225,6 +271,7 @@ def _run(
             dataloader_pin_memory=not on_cpu,
             batch_sampler=_in_order,
             seed=recipe.seed,
+            prompts=prompts if query or document else None,
             save_strategy="no",
             logging_strategy="no",
             report_to="none",

@@ -71,7 +71,9 @@ def adapt(
         Path | None,
         typer.Option("--translations", metavar="FILE", help='Lines of {"text", "translation"}.'),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of all that is drawn.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, max=2**32 - 1, help="Of all that is drawn.")
+    ] = 0,
 ) -> None:
     """Adapt the embedder to documents, without labels; it is kept only if it proves better."""
     from pipelines.adapt.recipe import Recipe
@@ -103,7 +105,7 @@ def adapt(
         )
         found = run_adapt(run.settings, asked, watch)
     run.show(found.to_payload(), lambda console: _print(console, found))
-    run.exit_code = 0 if found.verdict.accepted else 7
+    run.exit_code = 7 if not found.verdict.accepted else 4 if found.failed else 0
 
 
 def _dims(text: str) -> tuple[int, ...]:
@@ -144,6 +146,8 @@ def _print(console: Console, found: Adaptation) -> None:
         f"training did not see; trained on {found.trained:,} passages of {found.train_documents} "
         f"others in {found.train_seconds:,.0f} s, {found.seconds:,.0f} s in all"
     )
+    if found.failed:
+        console.print(f"{len(found.failed)} documents could not be read")
     if found.verdict.accepted:
         console.print(f"accepted: {found.verdict.why}; wrote {found.model}")
         console.print(f"to use it: rag reindex --model {found.model}")

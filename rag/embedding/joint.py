@@ -71,8 +71,8 @@ class LexicalPart(Module):
         tokens = len(rarity)
         bucket = torch.randint(lexical_dims, (tokens,), generator=drawn)
         sign = torch.randint(2, (tokens,), generator=drawn).float() * 2 - 1
-        self.register_buffer("bucket", bucket, persistent=False)
-        self.register_buffer("sign", sign, persistent=False)
+        self.register_buffer("bucket", bucket)  # saved: another torch may draw otherwise
+        self.register_buffer("sign", sign)
 
     def forward(self, features: dict[str, Any], **_: Any) -> dict[str, Any]:
         """Replace `sentence_embedding` (B, d) by the joint one, (B, d + lexical_dims)."""
@@ -83,7 +83,8 @@ class LexicalPart(Module):
         weight = weight * self.rarity.float()[ids] * features["attention_mask"]
         words = functional.normalize(self._sketch(ids, weight), dim=-1)
         parts = [(1 - self.share) ** 0.5 * meaning, self.share**0.5 * words]
-        features["sentence_embedding"] = torch.cat(parts, dim=-1)
+        # A text without words has its meaning alone.
+        features["sentence_embedding"] = functional.normalize(torch.cat(parts, dim=-1), dim=-1)
         return features
 
     def _sketch(self, ids: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

@@ -99,7 +99,7 @@ def test_what_proves_better_is_kept_and_serves_after_a_reindex(base: Path, tmp_p
         assert Path(index.embedder.name).resolve() == out.resolve()
         assert index.search("When was the valve looked after?")
     with open_store(plain.store) as store:
-        rollback(store)
+        rollback(store, of_the_index)
     with open_index(of_the_index) as index:
         assert Path(index.embedder.name).resolve() == base.resolve()
 
@@ -119,8 +119,30 @@ def test_a_folder_of_other_things_is_not_written_over(base: Path, tmp_path: Path
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "mine.txt").write_text("mine", encoding="utf-8")
     asked = Asked(str(tmp_path), QUICK, tmp_path / "notes")
-    with pytest.raises(UsageError, match="other things"):
+    with pytest.raises(UsageError, match="not empty"):
         adapt(settings(tmp_path / "index", base), asked)
+
+
+@pytest.mark.parametrize("out", ["file/model", "busy"])
+def test_a_place_that_cannot_be_written_is_refused_before_any_work(
+    base: Path, tmp_path: Path, out: str
+) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    (tmp_path / "busy").write_text("", encoding="utf-8")
+    with pytest.raises(UsageError):
+        adapt(settings(tmp_path / "index", base), Asked("nowhere", QUICK, tmp_path / out))
+
+
+def test_questions_about_what_was_not_read_are_left_out(base: Path, tmp_path: Path) -> None:
+    documents, questions = corpus(tmp_path)
+    line = {"question_id": "gone", "question": "Which?", "references": [
+        {"doc": "copy.txt", "start": 0, "end": 3}]}  # fmt: skip
+    with questions.open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(line) + "\n")
+    plain = settings(tmp_path / "index", base)
+    still = Recipe(steps=1, batch=4, passage_tokens=32, rate=0.0)
+    found = adapt(plain, Asked(str(documents), still, tmp_path / "out", questions))
+    assert len(found.before.dense) == 6 * found.held_documents
 
 
 def test_too_few_questions_prove_nothing(base: Path, tmp_path: Path) -> None:

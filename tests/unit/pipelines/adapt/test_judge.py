@@ -53,6 +53,15 @@ def test_one_figure_that_is_worse_is_enough() -> None:
     assert verdict.why == "iou@5 of the dense ranking is worse"
 
 
+def test_what_is_no_number_is_refused() -> None:
+    base, broken = judged(0.5), judged(0.6)
+    broken.dense[:] = np.nan
+    assert not decide(base, broken).accepted
+    broken = judged(0.6)
+    broken.served[:, 1] = np.nan
+    assert not decide(base, broken).accepted
+
+
 def test_means_name_every_ranking_and_figure() -> None:
     means = judged(0.5).means()
     assert [*means] == ["dense", "served", "words"]

@@ -161,6 +161,21 @@ def test_steps_lower_the_objective(kind, tiny, passages) -> None:
     assert embeddings.grad is not None
 
 
+def test_a_text_of_unknown_tokens_only_breaks_nothing(tiny) -> None:
+    features = encoded(tiny, "សត្វ", "otter owl")
+    for loss in (
+        TokenTargetLoss(tiny, torch.ones(len(tiny.tokenizer))),
+        DuplexLoss(tiny),
+        EntityMaskingLoss(tiny, frozenset({"otter"})),
+        EntityMaskingLoss(tiny, frozenset()),
+    ):
+        value = loss([dict(features)])
+        value.backward()
+        assert torch.isfinite(value)
+        grads = [p.grad for p in loss.parameters() if p.grad is not None]
+        assert all(torch.isfinite(each).all() for each in grads)
+
+
 def test_what_the_target_holds_is_what_is_predicted(tiny) -> None:
     """The loss is the divergence: nought where the prediction is the target."""
     features = encoded(tiny, "owl owl owl")

@@ -21,7 +21,7 @@ def test_what_is_as_near_as_the_own_passage_or_says_the_same_is_no_negative() ->
         [0.6, 0, 0.8, 0],  # near, but not too near
         [0, 0, 0, 1],  # far
     ])  # fmt: skip
-    found = mine(query, passages, [0], 2, margin=0.05, chance=Random(0))
+    found = mine(query, passages, [0], 2, never=[[0]], margin=0.05, chance=Random(0))
     assert sorted(found[0]) == [3, 4]
 
 
@@ -29,14 +29,31 @@ def test_the_nearest_that_pass_are_taken_first() -> None:
     chance = np.random.default_rng(0)
     passages = unit(chance.normal(size=(400, 16)).tolist())
     queries = passages[:30]
-    found = mine(queries, passages, list(range(30)), 1, margin=0.05, chance=Random(0))
+    found = mine(
+        queries,
+        passages,
+        list(range(30)),
+        1,
+        never=[[at] for at in range(30)],
+        margin=0.05,
+        chance=Random(0),
+    )
     for at, (negative,) in enumerate(found):
         ranked = np.argsort(-(queries[at] @ passages.T))
         assert negative != at
         assert negative in ranked[:18]
 
 
-def test_where_too_few_pass_others_fill_up_but_never_the_own() -> None:
-    passages = unit([[1, 0], [1, 0.001], [1, 0.002], [1, 0.003]])
-    found = mine(passages, passages, [0, 1, 2, 3], 3, margin=0.05, chance=Random(0))
-    assert [sorted(each) for each in found] == [[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]]
+def test_where_too_few_pass_others_fill_up_but_none_that_says_the_same_or_is_barred() -> None:
+    passages = unit([[1, 0], [1, 0.001], [0, 1], [-1, 0]])
+    found = mine(passages[:1], passages, [0], 3, never=[[0]], margin=0.05, chance=Random(0))
+    assert sorted(found[0]) == [2, 3]
+    barred = mine(passages[:1], passages, [0], 3, never=[[0, 3]], margin=0.05, chance=Random(0))
+    assert barred == [[2]]
+
+
+def test_a_passage_nearer_than_the_own_is_none_however_far_both_are() -> None:
+    query = unit([[1, 0, 0]])
+    passages = unit([[-0.5, 1, 0], [-0.49, 0, 1], [-0.9, 0, -0.4]])
+    found = mine(query, passages, [0], 1, never=[[0]], margin=0.05, chance=Random(0))
+    assert found == [[2]]

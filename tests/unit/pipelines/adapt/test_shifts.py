@@ -60,6 +60,18 @@ def test_initials_that_do_not_agree_are_no_abbreviation() -> None:
     assert not any("committee" in pair.same for pair in said if pair)
 
 
+def test_a_long_form_is_whole_words() -> None:
+    text = "Patients in clinical trials (CT) fared well, and outpatient care (OC) did not."
+    writer = PairWriter([Passage("a", "", text)])
+    said = [writer.write("The CT and the OC increased.", Random(seed)) for seed in range(40)]
+    assert any("clinical trials" in pair.same for pair in said if pair)
+    assert all("inical" not in pair.same.replace("clinical", "") for pair in said if pair)
+
+
+def test_a_month_is_no_plan() -> None:
+    assert SHIFTS["realised"]("It was in May.", Random(0)) is None
+
+
 def test_a_sentence_without_a_paraphrase_makes_no_pair() -> None:
     writer = PairWriter([Passage("a", "", "Cats sleep.")])
     assert writer.write("", Random(1)) is None
