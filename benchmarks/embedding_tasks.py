@@ -250,7 +250,9 @@ def report(domain: str, bench: Bench, base: str) -> None:
     )
     if part.questions:
         print(figures(bench.searched(), base), flush=True)
-    print(figures(bench.compared(), base))
+    compared = bench.compared()
+    if any(compared.values()):
+        print(figures(compared, base))
     labels = ", ".join(f"{name} {count}" for name, count in bench.structure.labels.items())
     print(f"Labels to tell apart: {labels}.\n" if labels else "", flush=True)
 
