@@ -85,14 +85,28 @@ def reading(
         ) from error
     except boto.ParamValidationError as error:
         raise mend(f"{what}no name for a bucket", hint="write s3://bucket/prefix") from error
-    except RecursionError as error:
-        # botocore follows a redirect that names no region by asking for the region, and so on.
-        raise mend(f"{what}{_REGION[0]}, and {host} does not say which", hint=_REGION[1]) from error
-    except (boto.BotoCoreError, urllib3.exceptions.HTTPError, OSError) as error:
+    except (
+        RecursionError,
+        boto.BotoCoreError,
+        urllib3.exceptions.HTTPError,
+        OSError,
+    ) as error:
+        if _in_circles(error):
+            message = f"{what}{_REGION[0]}, and {host} does not say which"
+            raise mend(message, hint=_REGION[1]) from error
         raise failed(
             f"{what}no answer from {host}: {_line(error)}",
             hint="check the endpoint and the network, or run this again later",
         ) from error
+
+
+def _in_circles(error: Exception) -> bool:
+    """Whether botocore followed a redirect without a region by asking for the region, and so on.
+
+    Where the stack ends inside its HTTP client, that wraps the error in one of its own.
+    """
+    cause = getattr(error, "kwargs", {}).get("error", error)
+    return isinstance(cause, RecursionError)
 
 
 def _refused(

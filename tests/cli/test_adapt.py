@@ -6,6 +6,14 @@ from pathlib import Path
 
 import pytest
 
+NAMES = tuple("Alder Brack Corvo Dunmore Eskel Fallow Garrow Hestia Ilmen Jorund Keld".split())
+SENTENCES = (
+    "The {name} station recorded {n} storms in the winter of {y}. According to {who}, the mast at "
+    "{name} needs new stays before spring. The {name} tower was built by {who} in {y}. To reach "
+    "the {name} hut in fog, follow the iron posts. Crews should check the {name} cable to prevent "
+    "damage by ice. The {name} generator was replaced in {y} because its bearings failed. {name} "
+    "is a weather station on the western ridge."
+)
 DOCUMENTS = Path(__file__).parents[2] / "pipelines" / "demo" / "documents"
 
 
@@ -29,15 +37,13 @@ def test_without_questions_they_are_made_and_a_refusal_is_exit_code_7(rag, tmp_p
     """A rate of nought changes nothing, and nothing is no gain."""
     corpus = tmp_path / "corpus"
     corpus.mkdir()
-    for at, year in enumerate(range(1980, 2004)):
-        (corpus / f"harbour {year}.txt").write_text(
-            "\n\n".join(
-                f"The harbour office of bay {at}-{bay} counted {at * 7 + bay} ships in {year}. "
-                f"Director Ann Olsen{at} opened pier {bay} of bay {at} in {year}."
-                for bay in range(4)
-            ),
-            encoding="utf-8",
-        )
+    for at, name in enumerate(NAMES):
+        for part in range(2):
+            who = f"{NAMES[at - 1]}a {name}son"
+            text = SENTENCES.format(
+                name=name, n=31 + at * 7 + part, y=1950 + 2 * at + part, who=who
+            )
+            (corpus / f"{name}-{part}.txt").write_text(text + "\n", encoding="utf-8")
     ran = rag(
         "adapt", str(corpus), "--out", str(tmp_path / "model"), "--n", "24", "--steps", "1",
         "--batch", "4", "--rate", "0", "--json",
