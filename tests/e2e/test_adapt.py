@@ -68,6 +68,8 @@ def settings(where: Path, base: Path) -> Settings:
     return Settings(
         store={"path": where},
         chunking={"size": 32, "header_tokens": 0},
+        # Log books of one template are equally near by words, and which comes first is not fixed.
+        retrieval={"lexical_weight": 0},
         embedding={"kind": "sentence_transformers", "model": str(base), "device": "cpu"},
     )
 
