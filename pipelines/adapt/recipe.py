@@ -39,7 +39,7 @@ class Recipe:
         focal: exponent of the weight (1 - p)^focal of a query; 0 weighs all alike (KaLM).
         mixing: alpha of Beta(alpha, alpha) by which two negatives are mixed; 0: none (KaLM).
         dims: Matryoshka dimensions, the full one apart; none trains the full one alone.
-        lexical_dims: numbers of the vector that hold its words (`dupmae`); 0: none.
+        lexical_dims: numbers added to the vector, which hold its words; 0: none.
         pooling: how token vectors become one; "keep" leaves the base's.
         emo: have `lem` also minimise the earth mover's distance between tokens.
         seed: of everything that is drawn.
@@ -70,11 +70,8 @@ class Recipe:
             raise UsageError(f"no method {self.method}", hint=f"one of {', '.join(METHODS)}")
         if self.pooling not in POOLINGS:
             raise UsageError(f"no pooling {self.pooling}", hint=f"one of {', '.join(POOLINGS)}")
-        if self.lexical_dims and self.method != "dupmae":
-            raise UsageError(
-                "only --method dupmae makes vectors with a lexical part",
-                hint="leave --lexical-dims out, or use --method dupmae",
-            )
+        if self.negatives < 1:
+            raise UsageError("a query needs a hard negative", hint="let negatives be 1 or more")
         if self.lexical_dims and self.dims:
             raise UsageError(
                 "a vector with a lexical part cannot be cut short", hint="leave --dims out"

@@ -56,7 +56,8 @@ def adapt(
         str, typer.Option("--dims", metavar="N,N", help="Matryoshka: also train these lengths.")
     ] = "",
     lexical_dims: Annotated[
-        int, typer.Option("--lexical-dims", min=0, help="dupmae: numbers that hold the words.")
+        int,
+        typer.Option("--lexical-dims", min=0, help="Numbers added for the words."),
     ] = 0,
     focal: Annotated[
         float, typer.Option("--focal", min=0, help="Weigh hard queries more; KaLM has 0.5.")

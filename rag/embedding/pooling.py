@@ -9,24 +9,22 @@ This file imports torch, which takes seconds: import it inside functions.
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, get_args
 
 import torch
-from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Module
 from sentence_transformers.sentence_transformer.modules import Pooling
 from torch import nn
 from torch.nn import functional
 
+from rag.embedding.saved import SavedModule
 from rag.errors import ModelError, UsageError
 
 __all__ = ["Kind", "LatentAttentionPooling", "LayerAttentionPooling", "with_pooling"]
 
 Kind = Literal["mean", "cls", "last", "latent", "layers"]
 _MODES: dict[str, Any] = {"mean": "mean", "cls": "cls", "last": "lasttoken"}
-_WEIGHTS = "model.safetensors"
 
 
 class _Block(nn.Module):
@@ -80,8 +78,8 @@ class _Block(nn.Module):
         return x.view(*x.shape[:2], self.heads, -1).transpose(1, 2)
 
 
-class _LearnedPooling(Module):
-    """What both learned poolings share: their configuration, weights and files.
+class _LearnedPooling(SavedModule):
+    """What both learned poolings share: their configuration and weights.
 
     Args:
         embedding_dimension: of tokens and of texts, d.
@@ -115,23 +113,6 @@ class _LearnedPooling(Module):
     def get_embedding_dimension(self) -> int:
         """The length of a text's vector."""
         return self.embedding_dimension
-
-    def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:
-        """Write configuration and weights into a folder."""
-        self.save_config(output_path)
-        save_file(self.state_dict(), Path(output_path, _WEIGHTS))
-
-    @classmethod
-    def load(cls, model_name_or_path: str, subfolder: str = "", *args: Any, **kwargs: Any) -> Self:
-        """Read what `save` wrote.
-
-        Raises:
-            OSError, RuntimeError, TypeError: there are no weights, or others than these.
-        """
-        config = cls.load_config(model_name_or_path, subfolder=subfolder, local_files_only=True)
-        pooling = cls(**config)
-        pooling.load_state_dict(load_file(Path(model_name_or_path, subfolder, _WEIGHTS)))
-        return pooling
 
 
 class LatentAttentionPooling(_LearnedPooling):

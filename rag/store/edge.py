@@ -26,6 +26,7 @@ from rag.store.base import DocumentRecord, Hit, Point, Rankings
 from rag.store.filters import Condition
 from rag.store.generations import Generations
 from rag.store.links import Links
+from rag.store.ties import ranked
 from rag.types import Chunk, Document
 
 __all__ = ["EdgeStore"]
@@ -244,12 +245,16 @@ class EdgeStore(Links):
             q.Query.Nearest(list(dense), using=schema.DENSE),
             q.Query.Nearest(q.SparseVector(lexical.indices, lexical.values), using=schema.LEXICAL),
         ]
-        with self._engine():
+
+        def search(asked: Sequence[q.Query], limit: int) -> list[list[Hit]]:
             found = [
                 self._shard.query(q.QueryRequest(limit=limit, query=query, filter=where))
-                for query in queries
+                for query in asked
             ]
-        return Rankings(*([Hit(str(point.id), point.score) for point in each] for each in found))
+            return [[Hit(str(point.id), point.score) for point in each] for each in found]
+
+        with self._engine():
+            return Rankings(*ranked(search, queries, limit))
 
     def chunks(self, ids: Sequence[str]) -> Mapping[str, Chunk]:
         """Chunks by id."""

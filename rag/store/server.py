@@ -26,6 +26,7 @@ from rag.store.base import DocumentRecord, Hit, Point, Rankings
 from rag.store.filters import Condition
 from rag.store.generations import FIRST, Generations, new_name
 from rag.store.links import Links
+from rag.store.ties import ranked
 from rag.types import Chunk, Document
 
 __all__ = ["ServerStore"]
@@ -350,18 +351,26 @@ class ServerStore(Links):
         limit: int,
         conditions: Sequence[Condition] = (),
     ) -> Rankings:
-        """The nearest live chunks, by meaning and by words, in one request."""
+        """The nearest live chunks, by meaning and by words, in one request where none tie."""
         where = _filter(conditions)
         terms = m.SparseVector(indices=lexical.indices, values=lexical.values)
-        with self._translated():
+        queries: list[tuple[str, list[float] | m.SparseVector]] = [
+            (schema.DENSE, list(dense)),
+            (schema.LEXICAL, terms),
+        ]
+
+        def search(asked: Sequence[Any], limit: int) -> list[list[Hit]]:
             found = self._client.query_batch_points(
                 self._collection,
                 [
                     m.QueryRequest(query=query, using=using, limit=limit, filter=where)
-                    for query, using in ((list(dense), schema.DENSE), (terms, schema.LEXICAL))
+                    for using, query in asked
                 ],
             )
-        return Rankings(*([Hit(str(p.id), p.score) for p in each.points] for each in found))
+            return [[Hit(str(point.id), point.score) for point in each.points] for each in found]
+
+        with self._translated():
+            return Rankings(*ranked(search, queries, limit))
 
     def chunks(self, ids: Sequence[str]) -> Mapping[str, Chunk]:
         """Chunks by id."""

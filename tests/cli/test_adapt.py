@@ -23,7 +23,7 @@ DOCUMENTS = Path(__file__).parents[2] / "pipelines" / "demo" / "documents"
         (("--method", "magic"), "no method magic"),
         (("--pooling", "max"), "no pooling max"),
         (("--dims", "64,x"), "cannot read --dims"),
-        (("--lexical-dims", "64"), "only --method dupmae"),
+        (("--lexical-dims", "64", "--dims", "64"), "cannot be cut short"),
     ],
 )
 def test_what_makes_no_sense_is_a_usage_error(rag, tmp_path: Path, options, said) -> None:

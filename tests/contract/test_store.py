@@ -632,6 +632,30 @@ def test_a_ranking_is_no_longer_than_its_limit_and_best_first(store: Store) -> N
             assert scores == sorted(scores, reverse=True)
 
 
+@pytest.mark.parametrize("limit", [1, 7, 40])
+def test_what_scores_alike_comes_in_order_of_id_however_it_was_written(
+    backend: Backend, limit: int
+) -> None:
+    """Chunks of a template: five kinds of words and vectors, many chunks of each."""
+    random = np.random.default_rng(7)
+    kinds = random.normal(size=(5, DIMENSION)).astype(np.float32)
+    terms = [_random_terms(random, 4) for _ in kinds]
+    documents = [document(f"{n}.txt") for n in range(30)]
+    found = []
+    for name, order in (("one", range(30)), ("other", random.permutation(30))):
+        store = backend.open(name, MANIFEST)
+        for n in order:
+            chunks = cut(documents[n])
+            each = [n % 5] * len(chunks)
+            serve(store, documents[n], dense=kinds[each], lexical=[terms[at] for at in each])
+        found.append([store.rankings(*question, limit) for question in _questions(8)])
+    assert found[0] == found[1]
+    for hits in (ranking for rankings in found[0] for ranking in rankings if ranking):
+        assert hits == sorted(hits, key=lambda hit: (-hit.score, hit.id))
+        best = [hit for hit in hits if hit.score == hits[0].score]
+        assert len(best) == min(limit, 6 * len(cut(documents[0])))
+
+
 def test_words_that_stand_nowhere_rank_nothing(store: Store) -> None:
     serve(store, document("a.txt"))
     for words in (SparseVector([], []), SparseVector([4_000_000_000], [1.0])):

@@ -79,8 +79,8 @@ def test_translations_are_read_and_a_bad_line_is_named(tmp_path) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"method": "magic"}, {"pooling": "max"}, {"lexical_dims": 8},
-     {"method": "dupmae", "lexical_dims": 8, "dims": (16,)}],
+    [{"method": "magic"}, {"pooling": "max"}, {"negatives": 0},
+     {"lexical_dims": 8, "dims": (16,)}],
 )  # fmt: skip
 def test_a_recipe_that_makes_no_sense_is_refused(options) -> None:
     with pytest.raises(UsageError):

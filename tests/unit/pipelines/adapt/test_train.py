@@ -84,7 +84,8 @@ def test_texts_are_read_with_the_prompts_they_are_used_with(
 
 
 @pytest.mark.parametrize(
-    "options", [{"method": "dupmae"}, {"method": "text2token"}, {"dims": (16,)}]
+    "options",
+    [{"method": "dupmae"}, {"method": "text2token"}, {"dims": (16,)}, {"lexical_dims": 8}],
 )
 def test_a_model_with_a_lexical_part_is_not_given_another(
     options, tiny, tiny_embedder, passages

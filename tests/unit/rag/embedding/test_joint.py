@@ -9,7 +9,7 @@ from rag.embedding.joint import LexicalPart
 def part(dims: int = 4096, share: float = 0.5, tokens: int = 50) -> LexicalPart:
     rarity = torch.linspace(1, 2, tokens)
     rarity[0] = 0  # padding
-    return LexicalPart(3, 2, dims, share, rarity)
+    return LexicalPart(3, 2, dims, share, tokens, rarity)
 
 
 def features(ids: list[list[int]]) -> dict[str, torch.Tensor]:
@@ -27,7 +27,8 @@ def test_a_cosine_is_the_mean_of_that_of_meanings_and_that_of_weighted_words() -
     assert torch.allclose(out.norm(dim=1), torch.ones(2), atol=1e-6)
     rarity = torch.linspace(1, 2, 50)
     one, other = torch.zeros(50), torch.zeros(50)
-    one[[7, 9]], other[[9, 30]] = rarity[[7, 9]], rarity[[9, 30]]  # a token twice counts once
+    one[[7, 9]], other[[9, 30]] = rarity[[7, 9]], rarity[[9, 30]]
+    one[9] *= 2.2 * 2 / (1.2 + 2)  # twice counts less than two
     words = torch.nn.functional.cosine_similarity(one, other, dim=0)
     assert (out[0] @ out[1]).item() == pytest.approx((0.5 + 0.5 * words).item(), abs=1e-5)
 
