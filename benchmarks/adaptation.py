@@ -37,10 +37,12 @@ DOMAINS = {
     "cyber": Domain(("cyber",)),
 }
 METHODS = {
+    "words, untrained": ("--lexical-dims", "768", "--steps", "1", "--rate", "0"),
     "triplets": (),
     "triplets, focal, mixing": ("--focal", "0.5", "--mixing", "2"),
+    "triplets, words": ("--lexical-dims", "768"),
     "dupmae": ("--method", "dupmae"),
-    "dupmae, joint": ("--method", "dupmae", "--lexical-dims", "384"),
+    "dupmae, words": ("--method", "dupmae", "--lexical-dims", "768"),
     "lem": ("--method", "lem"),
     "text2token": ("--method", "text2token"),
 }
