@@ -8,11 +8,12 @@ from pathlib import Path
 
 from rag.engine import QueryEngine, Searched
 from rag.generation import load_generator
-from rag.index import open_index
+from rag.generation.base import Generator
+from rag.index import Index, open_index
 from rag.routing import open_routed
 from rag.settings import Settings
 
-__all__ = ["open_engine", "open_searched"]
+__all__ = ["open_engine", "open_index_and_generator", "open_searched"]
 
 
 def open_searched(settings: Settings, routes: Path | None = None) -> Searched:
@@ -34,11 +35,32 @@ def open_engine(settings: Settings, routes: Path | None = None) -> Iterator[Quer
             `rag.generation.load_generator` say.
     """
     with open_searched(settings, routes) as index:
-        generator = load_generator(
-            settings.generation,
-            index.embedder.counter,
-            settings.models.path,
-            offline=settings.offline,
-        )
-        index.embedder.load()  # here, so that no question's ledger is charged with it
-        yield QueryEngine(index, generator)
+        yield QueryEngine(index, _generator(settings, index))
+
+
+@contextmanager
+def open_index_and_generator(
+    settings: Settings, *, create: bool = False
+) -> Iterator[tuple[Index, Generator]]:
+    """The parts of a query engine, for who makes several of them.
+
+    Args:
+        settings: which index and which generator.
+        create: make a new index where there is none.
+
+    Raises:
+        StoreError, IndexMismatch, ModelError: as `open_engine`.
+    """
+    with open_index(settings, create=create) as index:
+        yield index, _generator(settings, index)
+
+
+def _generator(settings: Settings, index: Searched) -> Generator:
+    generator = load_generator(
+        settings.generation,
+        index.embedder.counter,
+        settings.models.path,
+        offline=settings.offline,
+    )
+    index.embedder.load()  # here, so that no question's ledger is charged with it
+    return generator

@@ -7,8 +7,9 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from pipelines.cli.query import answer_to_json, print_answer
+from pipelines.cli.query import print_answer
 from pipelines.cli.run import Run, command
+from pipelines.payloads import answer_to_json
 
 __all__ = ["register"]
 

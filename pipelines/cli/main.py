@@ -22,6 +22,7 @@ from pipelines.cli import (
     query,
     reindex,
     route,
+    serve,
     synth,
 )
 from rag.errors import RagError
@@ -35,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for group in (demo, index, reindex, query, attribute, synth, adapt, doctor):
+for group in (demo, index, reindex, query, attribute, synth, adapt, serve, doctor):
     group.register(app)
 app.add_typer(config.app, name="config")
 app.add_typer(models.app, name="models")

@@ -14,12 +14,13 @@ from pipelines.cli.progress import show_writing
 from pipelines.cli.question import Question, RoutesFile, read_question
 from pipelines.cli.route import looked_to_json
 from pipelines.cli.run import Run, command
+from pipelines.payloads import answer_to_json, hit_to_json
 from rag.errors import UsageError
 from rag.explain import losses
 from rag.ledger import Entry
-from rag.types import Answer, Chunk, Citation, Context, Grounding
+from rag.types import Answer, Context, Grounding
 
-__all__ = ["answer_to_json", "print_answer", "register"]
+__all__ = ["print_answer", "register"]
 
 TopK = Annotated[int | None, typer.Option("--top-k", min=1, max=1000, help="Chunks to retrieve.")]
 Filters = Annotated[
@@ -130,7 +131,7 @@ def search(
         found = looked.chunks
         where_to = looked_to_json(looked, several.router.routes.indexes)
         run.warn("; ".join(filter(None, (looked.note, looked.degraded))))
-    hits = [_hit_to_json(hit.chunk, hit.score) for hit in found]
+    hits = [hit_to_json(hit.chunk, hit.score) for hit in found]
 
     def human(console: Console) -> None:
         for hit in found:
@@ -141,90 +142,6 @@ def search(
             console.print("nothing found")
 
     run.show({"question": question, "hits": hits, **where_to}, human)
-
-
-def _hit_to_json(chunk: Chunk, score: float) -> dict[str, Any]:
-    place = chunk.place_at(chunk.span.start)
-    return {
-        "doc": chunk.name,
-        "source": chunk.source,
-        "start": chunk.span.start,
-        "end": chunk.span.end,
-        "text": chunk.text,
-        "score": score,
-        "page": place.page,
-        "section": place.section,
-        "doc_id": chunk.doc_id,
-        "revision": chunk.revision,
-        "also": list(chunk.also),
-    }
-
-
-def answer_to_json(answer: Answer) -> dict[str, Any]:
-    """As `rag query --json` prints it."""
-    return {
-        "question": answer.question,
-        "answer": answer.text,
-        "abstained": answer.abstained,
-        "citations": [_citation_to_json(citation) for citation in answer.citations],
-        "dropped_citations": answer.dropped_citations,
-        "unsupported": list(answer.unsupported),
-        **_grounding_to_json(answer.grounding),
-        "ledger": [
-            {
-                "stage": entry.stage,
-                "tokens_in": entry.tokens_in,
-                "tokens_out": entry.tokens_out,
-                "llm_calls": entry.llm_calls,
-                "llm_tokens": entry.llm_tokens,
-                "llm_cached": entry.llm_cached,
-                "seconds": round(entry.seconds, 6),
-                "degraded": entry.degraded,
-                "note": entry.note,
-                "overruled": entry.overruled,
-            }
-            for entry in answer.ledger
-        ],
-        "token_unit": answer.ledger.unit,
-    }
-
-
-def _grounding_to_json(grounding: Grounding | None) -> dict[str, Any]:
-    """Nulls where the answer was not grounded."""
-    if grounding is None:
-        return {"sticker": None, "agreed": None, "grounding_stage": None}
-    sticker = grounding.sticker
-    facts = [
-        {
-            "text": fact.text,
-            "evidence": [
-                {"source": each.source, "start": each.span.start, "end": each.span.end}
-                for each in fact.evidence
-            ],
-        }
-        for fact in sticker.facts
-    ]
-    return {
-        "sticker": {"question": sticker.question, "facts": facts, "dropped": sticker.dropped},
-        "agreed": grounding.agreed,
-        "grounding_stage": grounding.stage,
-    }
-
-
-def _citation_to_json(citation: Citation) -> dict[str, Any]:
-    return {
-        "doc": citation.name,
-        "source": citation.source,
-        "start": citation.span.start,
-        "end": citation.span.end,
-        "quote": citation.quote,
-        "verified": citation.verified,
-        "page": citation.place.page,
-        "section": citation.place.section,
-        "doc_id": citation.doc_id,
-        "revision": citation.revision,
-        "also": list(citation.also),
-    }
 
 
 def print_answer(console: Console, answer: Answer) -> None:

@@ -192,9 +192,12 @@ def _toml_value(key: str, value: Any) -> Any:
     )
 
 
+_TABLES = ("embedding.options", "serve.api_keys")  # settings that are tables themselves
+
+
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
     for key, value in tree.items():
-        if isinstance(value, Mapping) and f"{prefix}{key}" != "embedding.options":
+        if isinstance(value, Mapping) and f"{prefix}{key}" not in _TABLES:
             yield from _leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

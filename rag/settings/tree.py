@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from rag.ids import digest
@@ -26,6 +34,7 @@ __all__ = [
     "RaySettings",
     "RetrievalSettings",
     "SelectionSettings",
+    "ServeSettings",
     "Settings",
     "SourceSettings",
     "StoreSettings",
@@ -352,6 +361,28 @@ class SourceSettings(_Group):
     )
 
 
+class ServeSettings(_Group):
+    """How `rag serve` answers, and whom."""
+
+    host: str = Field("127.0.0.1", min_length=1, description="address to listen at")
+    port: int = Field(8080, ge=0, le=65_535, description="0: any that is free")
+    api_keys: SecretStr = Field(
+        SecretStr(""),
+        description='who may ask: {"KEY": "read"}, or ingest, or admin, or {"role": "read", '
+        '"tenant": "acme"}; without any, only this machine',
+    )
+    concurrency: int = Field(4, ge=1, le=256, description="questions answered at a time")
+    waiting: int = Field(16, ge=0, description="questions that may wait; one more is refused")
+    timeout: float = Field(120.0, gt=0, description="seconds a question may take, waiting included")
+    most_bytes: int = Field(1_000_000, ge=1, description="largest request body")
+    requests_per_minute: int = Field(600, ge=0, description="of one key; 0: no limit")
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _table_is_json(cls, value: Any) -> Any:
+        return json.dumps(value) if isinstance(value, dict) else value
+
+
 class ModelsSettings(_Group):
     """Where pulled model files are kept."""
 
@@ -383,6 +414,7 @@ class Settings(BaseSettings):
     sources: SourceSettings = SourceSettings()
     ingest: IngestSettings = IngestSettings()
     ray: RaySettings = RaySettings()
+    serve: ServeSettings = ServeSettings()
     models: ModelsSettings = ModelsSettings()
 
     @classmethod

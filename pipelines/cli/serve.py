@@ -1,0 +1,71 @@
+"""`rag serve`."""
+
+from __future__ import annotations
+
+import socket
+from typing import Annotated, Any
+
+import typer
+
+from pipelines.cli.run import Run, command
+from rag.errors import ExtraMissing, UsageError
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    command(app)(serve)
+
+
+def serve(
+    run: Run,
+    host: Annotated[str | None, typer.Option(help="Address to listen at.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65_535, help="0: any that is free.")
+    ] = None,
+) -> None:
+    """Answer questions over HTTP, until it is interrupted."""
+    try:
+        import uvicorn
+
+        from pipelines.serve.app import create_app, require_safe
+    except ImportError as error:
+        raise ExtraMissing(error.name or "fastapi", "serve") from None
+    from pipelines.query import open_index_and_generator
+
+    given: dict[str, Any] = {"host": host, "port": port}
+    serving = run.settings.serve.model_copy(
+        update={name: value for name, value in given.items() if value is not None}
+    )
+    settings = run.settings.model_copy(update={"serve": serving})
+    require_safe(serving)
+    listening = _listening(serving.host, serving.port)
+    with open_index_and_generator(settings, create=True) as (index, generator):
+        app = create_app(index, generator)
+        name, at = listening.getsockname()[:2]
+        run.err.print(f"listening at http://{f'[{name}]' if ':' in name else name}:{at}")
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=10,
+            server_header=False,
+        )
+        uvicorn.Server(config).run([listening])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """A socket that listens there; before models are loaded, so that a taken port is told at once.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=128)
+    except OSError as error:
+        raise UsageError(
+            f"cannot listen at {host}, port {port}: {error.strerror or error}",
+            hint="choose another --host or --port",
+        ) from None

@@ -1,0 +1,137 @@
+"""What clients are sent."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+__all__ = ["Found", "Health", "Models", "ProblemDetails", "QueryAnswer"]
+
+
+class Hit(BaseModel):
+    """A chunk: characters `start` to `end` of its document, and what stands there."""
+
+    doc: str
+    source: str
+    start: int
+    end: int
+    text: str
+    score: float
+    page: int | None
+    section: str
+    doc_id: str
+    revision: str
+    also: list[str]
+
+
+class Found(BaseModel):
+    """The chunks nearest to a question, best first."""
+
+    question: str
+    hits: list[Hit]
+
+
+class CitationOut(BaseModel):
+    """Where in which document a statement of the answer stands."""
+
+    doc: str
+    source: str
+    start: int
+    end: int
+    quote: str
+    verified: bool
+    page: int | None
+    section: str
+    doc_id: str
+    revision: str
+    also: list[str]
+
+
+class Evidence(BaseModel):
+    """Where a fact stands."""
+
+    source: str
+    start: int
+    end: int
+
+
+class FactOut(BaseModel):
+    """A fact of a sticker."""
+
+    text: str
+    evidence: list[Evidence]
+
+
+class StickerOut(BaseModel):
+    """What an answer could rest on (SIFT)."""
+
+    question: str
+    facts: list[FactOut]
+    dropped: int
+
+
+class LedgerEntry(BaseModel):
+    """What a stage took in and let through, and what it cost."""
+
+    stage: str
+    tokens_in: int
+    tokens_out: int
+    llm_calls: int
+    llm_tokens: int
+    llm_cached: int
+    seconds: float
+    degraded: str
+    note: str
+    overruled: int
+
+
+class QueryAnswer(BaseModel):
+    """An answer: its `[1]` are numbers of `citations`, from 1."""
+
+    question: str
+    answer: str
+    abstained: bool
+    citations: list[CitationOut]
+    dropped_citations: int
+    unsupported: list[str]
+    sticker: StickerOut | None
+    agreed: bool | None
+    grounding_stage: str | None
+    ledger: list[LedgerEntry]
+    token_unit: str
+
+
+class ModelOut(BaseModel):
+    """One of the OpenAI API's models."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = 0
+    owned_by: str = "spanrag"
+
+
+class Models(BaseModel):
+    """All there are."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelOut]
+
+
+class Health(BaseModel):
+    """Whether the server lives, or is ready."""
+
+    status: Literal["ok"]
+
+
+class ProblemDetails(BaseModel):
+    """A refusal (RFC 9457), with the codes of the command line."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    error: dict[str, Any]

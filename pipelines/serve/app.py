@@ -1,0 +1,126 @@
+"""The application: routes, what they share, and what every answer has."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pipelines.serve import chat, health, questions
+from pipelines.serve.answers import ProblemDetails
+from pipelines.serve.asking import Desk
+from pipelines.serve.bodies import BoundedBodies
+from pipelines.serve.callers import is_loopback
+from pipelines.serve.keys import Keys
+from pipelines.serve.limits import RateLimit
+from pipelines.serve.metrics import Metrics
+from pipelines.serve.problems import add_handlers
+from pipelines.serve.state import ServerState
+from rag.errors import ConfigError
+from rag.generation.base import Generator
+from rag.index import Index
+from rag.settings import ServeSettings
+
+__all__ = ["create_app", "require_safe"]
+
+_PROBLEM: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "description": "A problem.",
+        "content": {"application/problem+json": {}},
+        "model": ProblemDetails,
+    }
+}
+_HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+
+logger = logging.getLogger("spanrag.access")
+
+
+def require_safe(settings: ServeSettings) -> Keys:
+    """The keys; there have to be some where others than this machine can ask.
+
+    Raises:
+        ConfigError: there are none, or they cannot be read.
+    """
+    keys = Keys.read(settings.api_keys.get_secret_value())
+    if not keys and not is_loopback(settings.host):
+        raise ConfigError(
+            f"serve.host is {settings.host}, and serve.api_keys is not set",
+            hint="set keys, or listen at 127.0.0.1: without keys anybody may do anything",
+        )
+    return keys
+
+
+def create_app(index: Index, generator: Generator) -> FastAPI:
+    """The server's application over an open index.
+
+    Args:
+        index: open, with the settings to serve by; who opened it closes it.
+        generator: who writes answers.
+
+    Raises:
+        ConfigError: as `require_safe`.
+    """
+    settings = index.settings.serve
+    keys = require_safe(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        desk = Desk(index, generator)
+        rate = RateLimit(settings.requests_per_minute)
+        app.state.server = ServerState(keys, rate, desk, Metrics(desk.slots))
+        yield
+        desk.close()
+
+    app = FastAPI(
+        title="spanrag",
+        version=version("spanrag"),
+        description="Answers from private documents, with exact citations.",
+        lifespan=lifespan,
+        docs_url=None,  # their pages ask other servers for scripts
+        redoc_url=None,
+        responses=_PROBLEM,
+    )
+    for router in (questions.router, chat.router, health.router):
+        app.include_router(router)
+    add_handlers(app)
+    app.add_middleware(BoundedBodies, most=settings.most_bytes)
+    app.add_middleware(_Watched)
+    return app
+
+
+class _Watched:
+    """Counts and logs every request, when its answer is at its end; never what it said."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status = 500
+        began = time.monotonic()
+
+        async def sent(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message).update(_HEADERS)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sent)
+        finally:
+            seconds = time.monotonic() - began
+            route = getattr(scope.get("route"), "path", "other")
+            metrics = scope["app"].state.server.metrics
+            metrics.requests.labels(route, str(status)).inc()
+            metrics.seconds.labels(route).observe(seconds)
+            logger.info("%s %s %d %.3f s", scope["method"], route, status, seconds)

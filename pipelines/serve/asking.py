@@ -1,0 +1,197 @@
+"""From an event loop to an engine that works in threads, and whose clients may leave."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from threading import Event, Lock
+from typing import NamedTuple
+
+from pipelines.serve.limits import Slots
+from pipelines.serve.problems import Problem
+from pipelines.serve.schemas import Options
+from rag.engine import QueryEngine
+from rag.generation.base import Generator
+from rag.index import Index
+from rag.store import Condition
+from rag.types import Answer, Context, ScoredChunk
+
+__all__ = ["Asked", "Desk", "Finished", "Happening", "Staged", "Written"]
+
+AS_SET = Options()
+_ENGINES = 32  # ways to answer that are kept ready
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question, how to answer it, and which chunks may be shown."""
+
+    question: str
+    options: Options = AS_SET
+    top_k: int | None = None
+    conditions: tuple[Condition, ...] = ()
+
+
+class Staged(NamedTuple):
+    """A stage is done: what it let through."""
+
+    stage: str
+    context: Context
+
+
+class Written(NamedTuple):
+    """Some more of the answer, as the language model writes it; not verified yet."""
+
+    text: str
+
+
+class Finished(NamedTuple):
+    """The answer."""
+
+    answer: Answer
+
+
+Happening = Staged | Written | Finished
+
+
+class _Left(BaseException):  # no Exception: no stage is to survive it
+    """Nobody waits any more."""
+
+
+class _End(NamedTuple):
+    """Nothing more happens, and why where that is an error."""
+
+    error: Exception | None
+
+
+class Desk:
+    """Takes questions and has them answered, a bounded number at a time.
+
+    Retrieval and the stages run one question at a time: each keeps every core busy by itself.
+    Language models answer several side by side.
+
+    Args:
+        index: an open index.
+        generator: who writes answers.
+    """
+
+    def __init__(self, index: Index, generator: Generator) -> None:
+        settings = index.settings.serve
+        self.index = index
+        self.slots = Slots(settings.concurrency, settings.waiting)
+        self._generator = generator
+        self._timeout = settings.timeout
+        self._narrowing = Lock()
+        self._threads = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="question")
+        self._engine = lru_cache(_ENGINES)(self._made)
+
+    async def search(
+        self, question: str, top_k: int | None, conditions: Sequence[Condition]
+    ) -> list[ScoredChunk]:
+        """The nearest chunks.
+
+        Raises:
+            Problem: too many questions wait, or it took too long.
+            StoreError: the index does not answer.
+        """
+        found: list[ScoredChunk] = []
+
+        def work() -> None:
+            with self._narrowing:
+                found.extend(self.index.search(question, top_k=top_k, conditions=conditions))
+
+        await self._run(work)
+        return found
+
+    async def ask(self, asked: Asked) -> AsyncGenerator[Happening, None]:
+        """What happens on the way to an answer, and the answer. Who stops listening stops it.
+
+        A language model stops after the token it is at; a stage, or a way of grounding that asks
+        the model several times, comes to its end first.
+
+        Raises:
+            Problem: too many questions wait, or it took too long.
+            StoreError, ModelError: retrieval or generation failed.
+        """
+        loop, left = asyncio.get_running_loop(), Event()
+        happened: asyncio.Queue[Happening | _End] = asyncio.Queue()
+
+        def tell(what: Happening) -> None:
+            if left.is_set():
+                raise _Left
+            loop.call_soon_threadsafe(happened.put_nowait, what)
+
+        async def run() -> None:
+            error: Exception | None = None
+            try:
+                await self._run(lambda: self._answer(asked, tell))
+            except Exception as raised:  # noqa: BLE001  whoever listens raises it
+                error = raised
+            happened.put_nowait(_End(error))
+
+        running = asyncio.create_task(run())
+        try:
+            while not isinstance(what := await happened.get(), _End):
+                yield what
+            if what.error:
+                raise what.error
+        finally:
+            left.set()
+            running.cancel()
+
+    async def answer(self, asked: Asked) -> Answer:
+        """The answer alone; cancelled, it is not gone on with.
+
+        Raises:
+            Problem, StoreError, ModelError: as `ask`.
+        """
+        async with aclosing(self.ask(asked)) as happenings:
+            async for what in happenings:
+                if isinstance(what, Finished):
+                    return what.answer
+        raise AssertionError("an answer or an error is the last that happens")
+
+    def close(self) -> None:
+        """Wait for what is under way; nothing new is begun."""
+        self._threads.shutdown(cancel_futures=True)
+
+    def _answer(self, asked: Asked, tell: Callable[[Happening], None]) -> None:
+        engine = self._engine(asked.options)
+        with self._narrowing:
+            gathered = engine.gather(
+                asked.question,
+                top_k=asked.top_k,
+                conditions=asked.conditions,
+                observe=lambda stage, context: tell(Staged(stage, context)),
+            )
+        tell(Finished(engine.answer(gathered, watch=lambda text: tell(Written(text)))))
+
+    def _made(self, options: Options) -> QueryEngine:
+        index = self.index
+        settings = options.applied(index.settings)
+        return QueryEngine(
+            Index(settings, index.store, index.embedder, index.sentences), self._generator
+        )
+
+    async def _run(self, work: Callable[[], None]) -> None:
+        """Do it in a thread, once there is a place; that stays taken until the thread is done."""
+
+        def quietly() -> None:
+            with suppress(_Left):
+                work()
+
+        try:
+            async with asyncio.timeout(self._timeout):
+                give_back = await self.slots.take()
+                loop = asyncio.get_running_loop()
+                doing = loop.run_in_executor(self._threads, quietly)
+                doing.add_done_callback(lambda done: (give_back(), done.exception()))
+                await asyncio.shield(doing)
+        except TimeoutError:
+            raise Problem(
+                504, "timeout", f"no answer within {self._timeout:g} s; ask for less"
+            ) from None

@@ -1,0 +1,118 @@
+"""What an error becomes: problem details (RFC 9457), with the codes of the command line."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from rag.errors import (
+    ConfigError,
+    DocumentError,
+    ModelError,
+    RagError,
+    SourceError,
+    StoreError,
+    UsageError,
+)
+
+__all__ = ["Problem", "add_handlers", "problem_json", "response"]
+
+logger = logging.getLogger(__name__)
+
+_STATUS: tuple[tuple[type[RagError], int], ...] = (
+    (UsageError, 400),
+    (DocumentError, 422),
+    (SourceError, 502),
+    (StoreError, 503),
+    (ModelError, 502),
+    (ConfigError, 500),
+)
+"""Of each kind of error, the first that fits."""
+
+
+_CODES = {404: "not_found", 405: "method", 408: "timeout", 413: "too_large"}
+"""Of the refusals that are the framework's."""
+
+
+class Problem(Exception):
+    """An answer that is a refusal.
+
+    Args:
+        status: of HTTP.
+        code: as `rag --json` has it, or one of the server's own.
+        detail: what went wrong, and how to mend it.
+        headers: of the answer.
+    """
+
+    def __init__(
+        self, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.headers = dict(headers or {})
+
+    @classmethod
+    def of(cls, error: BaseException) -> Problem:
+        """What an error is to a client. What was not foreseen goes to the log and not to them."""
+        if isinstance(error, Problem):
+            return error
+        if isinstance(error, RagError):
+            status = next((number for kind, number in _STATUS if isinstance(error, kind)), 500)
+            return cls(status, error.code, str(error))
+        logger.error("a request failed", exc_info=error)
+        return cls(500, "unexpected", "something unforeseen went wrong; the server's log has it")
+
+
+def problem_json(problem: Problem) -> dict[str, Any]:
+    """The body. `error` is what clients of the OpenAI API look for."""
+    return {
+        "type": "about:blank",
+        "title": HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "detail": problem.detail,
+        "code": problem.code,
+        "error": {"message": problem.detail, "type": problem.code, "code": problem.code},
+    }
+
+
+def response(problem: Problem) -> JSONResponse:
+    """The answer."""
+    return JSONResponse(
+        problem_json(problem),
+        problem.status,
+        problem.headers,
+        media_type="application/problem+json",
+    )
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Have every error of an app become a problem."""
+
+    async def of_http(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        code = _CODES.get(error.status_code, "usage")
+        return response(Problem(error.status_code, code, str(error.detail), error.headers))
+
+    async def of_body(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        fault = error.errors()[0]  # never its input: that may be a question or a document
+        where = ".".join(map(str, fault["loc"]))
+        return response(Problem(422, "usage", f"{where}: {fault['msg']}"))
+
+    async def of_any(_: Request, error: Exception) -> JSONResponse:
+        return response(Problem.of(error))
+
+    app.add_exception_handler(HTTPException, of_http)
+    app.add_exception_handler(RequestValidationError, of_body)
+    app.add_exception_handler(Problem, of_any)
+    app.add_exception_handler(RagError, of_any)
+    app.add_exception_handler(Exception, of_any)

@@ -1,0 +1,98 @@
+"""`/v1/search` and `/v1/query`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
+
+from pipelines.payloads import answer_to_json, hit_to_json
+from pipelines.serve.answers import Found, QueryAnswer
+from pipelines.serve.asking import Asked, Finished, Happening, Staged
+from pipelines.serve.callers import Reader, state_of
+from pipelines.serve.keys import Access
+from pipelines.serve.problems import Problem, problem_json
+from pipelines.serve.schemas import PostQuery, PostSearch
+from pipelines.serve.state import ServerState
+from pipelines.serve.streams import begun, event, kept_alive, unless_gone
+from rag.store import Condition, parse_condition
+
+__all__ = ["GONE", "events_of", "router"]
+
+GONE = Response(status_code=499)
+"""For a client that is not there to read it; the number is nginx's."""
+
+router = APIRouter(tags=["questions"])
+
+
+@router.post("/v1/search", response_model=Found)
+async def search(body: PostSearch, request: Request, caller: Reader) -> dict[str, Any]:
+    """Find the chunks nearest to a question; no language model is asked."""
+    desk = state_of(request).desk
+    found = await desk.search(body.question, body.top_k, _conditions(body, caller))
+    hits = [hit_to_json(each.chunk, each.score) for each in found]
+    return {"question": body.question, "hits": hits}
+
+
+@router.post(
+    "/v1/query",
+    response_model=QueryAnswer,
+    responses={
+        200: {
+            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "description": "The answer, or with `stream` events: `stage` (a stage is done), `text` "
+            "(more of the answer, not verified yet), `answer` (all of it), `error` (a problem).",
+        }
+    },
+)
+async def query(body: PostQuery, request: Request, caller: Reader) -> Any:
+    """Answer a question, with citations and the token ledger."""
+    state = state_of(request)
+    asked = Asked(body.question, body.options, body.top_k, _conditions(body, caller))
+    if body.stream:
+        happenings = await begun(state.desk.ask(asked))
+        return StreamingResponse(
+            kept_alive(_events(happenings, state)), media_type="text/event-stream"
+        )
+    answer = await unless_gone(request, state.desk.answer(asked))
+    if answer is None:
+        return GONE
+    state.metrics.book(answer.ledger, abstained=answer.abstained)
+    return answer_to_json(answer)
+
+
+def _conditions(body: PostSearch, caller: Access) -> tuple[Condition, ...]:
+    """Those of the caller and those asked for: all have to be met, so none can widen another."""
+    return (*caller.conditions, *map(parse_condition, body.filters))
+
+
+async def events_of(
+    happenings: AsyncGenerator[Happening, None], state: ServerState
+) -> AsyncGenerator[Happening | Problem, None]:
+    """What happens, an error as the last of it; answers are counted."""
+    try:
+        async for what in happenings:
+            if isinstance(what, Finished):
+                state.metrics.book(what.answer.ledger, abstained=what.answer.abstained)
+            yield what
+    except Exception as error:  # noqa: BLE001  the answer has begun: it is told in it
+        yield Problem.of(error)
+    finally:
+        await happenings.aclose()
+
+
+async def _events(
+    happenings: AsyncGenerator[Happening, None], state: ServerState
+) -> AsyncGenerator[bytes, None]:
+    async for what in events_of(happenings, state):
+        if isinstance(what, Problem):
+            yield event(problem_json(what), "error")
+        elif isinstance(what, Finished):
+            yield event(answer_to_json(what.answer), "answer")
+        elif isinstance(what, Staged):
+            passages = len(what.context.passages)
+            yield event({"stage": what.stage, "passages": passages}, "stage")
+        else:
+            yield event({"text": what.text}, "text")

@@ -1,0 +1,133 @@
+"""What clients send."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from rag.settings import Settings
+
+__all__ = ["LONGEST", "Message", "Options", "PostChat", "PostQuery", "PostSearch", "Question"]
+
+LONGEST = 8_000
+"""Characters of a question."""
+
+Question = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST)
+]
+Filters = Annotated[
+    list[Annotated[str, StringConstraints(max_length=500)]],
+    Field(max_length=32, description="Conditions that chunks must meet, e.g. `year>=2021`."),
+]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Options(_Body):
+    """How one question is answered, where not as the server's settings say."""
+
+    budget: int | None = Field(None, ge=1, le=100_000, description="Tokens of context, at most.")
+    target_recall: float | None = Field(
+        None, ge=0.01, le=1, description="Keep this share of the expected evidence."
+    )
+    clustering: Literal["off", "extractive"] | None = None
+    selection: Literal["evidence", "everything"] | None = None
+    pruning: Literal["off", "auto", "on"] | None = None
+    grounding: Literal["off", "extractive", "sift"] | None = None
+
+    def applied(self, settings: Settings) -> Settings:
+        """The settings with these in their places."""
+        changes: dict[str, dict[str, Any]] = {
+            "selection": {
+                "budget": self.budget,
+                "target_recall": self.target_recall,
+                "keep": self.selection,
+            },
+            "clustering": {"mode": self.clustering},
+            "pruning": {"mode": self.pruning},
+            "grounding": {"mode": self.grounding},
+        }
+        groups = {}
+        for name, values in changes.items():
+            given = {key: value for key, value in values.items() if value is not None}
+            groups[name] = getattr(settings, name).model_copy(update=given)
+        return settings.model_copy(update=groups)
+
+
+class PostSearch(_Body):
+    """A search: no language model is asked."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"question": "What was the gross margin in 2025?", "top_k": 5}]
+        }
+    )
+
+    question: Question
+    top_k: int | None = Field(None, ge=1, le=100, description="Chunks to find.")
+    filters: Filters = []
+
+
+class PostQuery(PostSearch):
+    """A question to answer."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"question": "What was the gross margin in 2025?"},
+                {
+                    "question": "What was the gross margin in 2025?",
+                    "filters": ["year>=2025"],
+                    "options": {"grounding": "extractive"},
+                    "stream": True,
+                },
+            ]
+        }
+    )
+
+    options: Options = Options()
+    stream: bool = Field(False, description="Send events while the answer is made.")
+
+
+class Message(BaseModel):
+    """One turn of a conversation, as the OpenAI API has it; only text is read."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | list[dict[str, Any]] | None = None
+
+    @property
+    def text(self) -> str:
+        """Its text, of all its parts."""
+        if isinstance(self.content, list):
+            return "\n".join(
+                str(part.get("text", "")) for part in self.content if part.get("type") == "text"
+            )
+        return self.content or ""
+
+
+class PostChat(BaseModel):
+    """A conversation, as the OpenAI API has it. Its last user message is the question.
+
+    What else that API knows (temperature, tools and the like) is accepted and not used.
+    """
+
+    model_config = ConfigDict(
+        extra="ignore",
+        json_schema_extra={
+            "examples": [
+                {
+                    "model": "spanrag",
+                    "messages": [{"role": "user", "content": "What was the gross margin in 2025?"}],
+                }
+            ]
+        },
+    )
+
+    messages: list[Message] = Field(min_length=1, max_length=500)
+    model: str = Field("spanrag", max_length=200)
+    stream: bool = False

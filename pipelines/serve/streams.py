@@ -1,0 +1,75 @@
+"""Server-sent events, and clients that leave."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from typing import Any, TypeVar
+
+from fastapi import Request
+from fastapi.sse import format_sse_event
+
+__all__ = ["begun", "event", "kept_alive", "unless_gone"]
+
+_PING = b": still at it\n\n"
+_PING_SECONDS = 15.0  # proxies give up on a silent answer after 30 or 60
+
+Result = TypeVar("Result")
+Item = TypeVar("Item")
+
+
+def event(data: Any, name: str | None = None) -> bytes:
+    """One event; `data` as JSON, text as it is."""
+    told = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)
+    return format_sse_event(data_str=told, event=name)
+
+
+async def begun(items: AsyncGenerator[Item, None]) -> AsyncGenerator[Item, None]:
+    """The same items, the first waited for: what fails before it is an error of the request."""
+    first = await anext(items)
+
+    async def all_of_them() -> AsyncGenerator[Item, None]:
+        try:
+            yield first
+            async for item in items:
+                yield item
+        finally:
+            await items.aclose()
+
+    return all_of_them()
+
+
+async def kept_alive(parts: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    """The same parts, and a comment wherever they are long in coming."""
+    waiting = asyncio.ensure_future(anext(parts, None))
+    try:
+        while True:
+            done, _ = await asyncio.wait({waiting}, timeout=_PING_SECONDS)
+            if not done:
+                yield _PING
+                continue
+            part = waiting.result()
+            if part is None:
+                return
+            yield part
+            waiting = asyncio.ensure_future(anext(parts, None))
+    finally:
+        waiting.cancel()
+
+
+async def unless_gone(request: Request, work: Coroutine[Any, Any, Result]) -> Result | None:
+    """What it comes to; it is cancelled, and None comes back, where the client hangs up first."""
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_hung_up(request))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        working.cancel()
+        leaving.cancel()
+
+
+async def _hung_up(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
