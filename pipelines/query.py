@@ -13,7 +13,7 @@ from rag.index import Index, open_index
 from rag.routing import open_routed
 from rag.settings import Settings
 
-__all__ = ["open_engine", "open_index_and_generator", "open_searched"]
+__all__ = ["open_engine", "open_parts", "open_searched"]
 
 
 def open_searched(settings: Settings, routes: Path | None = None) -> Searched:
@@ -38,11 +38,8 @@ def open_engine(settings: Settings, routes: Path | None = None) -> Iterator[Quer
         yield QueryEngine(index, _generator(settings, index))
 
 
-@contextmanager
-def open_index_and_generator(
-    settings: Settings, *, create: bool = False
-) -> Iterator[tuple[Index, Generator]]:
-    """The parts of a query engine, for who makes several of them.
+def open_parts(settings: Settings, *, create: bool = False) -> tuple[Index, Generator]:
+    """The parts of a query engine, for who makes several of them, and closes the index.
 
     Args:
         settings: which index and which generator.
@@ -51,8 +48,12 @@ def open_index_and_generator(
     Raises:
         StoreError, IndexMismatch, ModelError: as `open_engine`.
     """
-    with open_index(settings, create=create) as index:
-        yield index, _generator(settings, index)
+    index = open_index(settings, create=create)
+    try:
+        return index, _generator(settings, index)
+    except BaseException:
+        index.close()
+        raise
 
 
 def _generator(settings: Settings, index: Searched) -> Generator:

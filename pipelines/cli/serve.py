@@ -32,7 +32,7 @@ def serve(
         from pipelines.serve.app import create_app, require_safe
     except ImportError as error:
         raise ExtraMissing(error.name or "fastapi", "serve") from None
-    from pipelines.query import open_index_and_generator
+    from pipelines.query import open_parts
 
     given: dict[str, Any] = {"host": host, "port": port}
     serving = run.settings.serve.model_copy(
@@ -41,18 +41,17 @@ def serve(
     settings = run.settings.model_copy(update={"serve": serving})
     require_safe(serving)
     listening = _listening(serving.host, serving.port)
-    with open_index_and_generator(settings, create=True) as (index, generator):
-        app = create_app(index, generator)
-        name, at = listening.getsockname()[:2]
-        run.err.print(f"listening at http://{f'[{name}]' if ':' in name else name}:{at}")
-        config = uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=10,
-            server_header=False,
-        )
-        uvicorn.Server(config).run([listening])
+    app = create_app(*open_parts(settings, create=True))
+    name, at = listening.getsockname()[:2]
+    run.err.print(f"listening at http://{f'[{name}]' if ':' in name else name}:{at}")
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+    )
+    uvicorn.Server(config).run([listening])
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
@@ -13,11 +14,13 @@ from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pipelines.serve import chat, health, questions
+from pipelines.serve import chat, documents, health, questions
 from pipelines.serve.answers import ProblemDetails
 from pipelines.serve.asking import Desk
 from pipelines.serve.bodies import BoundedBodies
 from pipelines.serve.callers import is_loopback
+from pipelines.serve.clerk import Clerk
+from pipelines.serve.jobs import Jobs
 from pipelines.serve.keys import Keys
 from pipelines.serve.limits import RateLimit
 from pipelines.serve.metrics import Metrics
@@ -61,7 +64,7 @@ def create_app(index: Index, generator: Generator) -> FastAPI:
     """The server's application over an open index.
 
     Args:
-        index: open, with the settings to serve by; who opened it closes it.
+        index: open, with the settings to serve by; it is closed when the server ends.
         generator: who writes answers.
 
     Raises:
@@ -74,9 +77,15 @@ def create_app(index: Index, generator: Generator) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         desk = Desk(index, generator)
         rate = RateLimit(settings.requests_per_minute)
-        app.state.server = ServerState(keys, rate, desk, Metrics(desk.slots))
-        yield
-        desk.close()
+        clerk = Clerk(Jobs(settings.jobs), desk)
+        app.state.server = ServerState(keys, rate, desk, clerk, Metrics(desk.slots))
+        writing = asyncio.create_task(clerk.run())
+        try:
+            yield
+        finally:
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+            desk.close()
 
     app = FastAPI(
         title="spanrag",
@@ -87,10 +96,11 @@ def create_app(index: Index, generator: Generator) -> FastAPI:
         redoc_url=None,
         responses=_PROBLEM,
     )
-    for router in (questions.router, chat.router, health.router):
+    for router in (questions.router, documents.router, chat.router, health.router):
         app.include_router(router)
     add_handlers(app)
-    app.add_middleware(BoundedBodies, most=settings.most_bytes)
+    most = {"/v1/ingest": settings.most_upload_bytes}
+    app.add_middleware(BoundedBodies, most=settings.most_bytes, of_paths=most)
     app.add_middleware(_Watched)
     return app
 

@@ -15,9 +15,10 @@ from pipelines.serve.limits import Slots
 from pipelines.serve.problems import Problem
 from pipelines.serve.schemas import Options
 from rag.engine import QueryEngine
+from rag.errors import StoreError
 from rag.generation.base import Generator
 from rag.index import Index
-from rag.store import Condition
+from rag.store import Condition, Store
 from rag.types import Answer, Context, ScoredChunk
 
 __all__ = ["Asked", "Desk", "Finished", "Happening", "Staged", "Written"]
@@ -75,7 +76,7 @@ class Desk:
     Language models answer several side by side.
 
     Args:
-        index: an open index.
+        index: an open index, which it closes.
         generator: who writes answers.
     """
 
@@ -155,9 +156,32 @@ class Desk:
                     return what.answer
         raise AssertionError("an answer or an error is the last that happens")
 
+    def count(self) -> int:
+        """Chunks of the index: whether it answers.
+
+        Raises:
+            StoreError: it does not.
+        """
+        while True:
+            store = self.index.store
+            try:
+                return store.count()
+            except StoreError:
+                if store is self.index.store:  # or else another has taken its place
+                    raise
+
+    def move(self, store: Store) -> None:
+        """Answer from another store of the same kind from the next question on."""
+        with self._narrowing:  # nobody is at the old one
+            old, now = self.index.store, self.index
+            self.index = Index(now.settings, store, now.embedder, now.sentences)
+            self._engine.cache_clear()
+        old.close()
+
     def close(self) -> None:
-        """Wait for what is under way; nothing new is begun."""
+        """Wait for what is under way, then close the index."""
         self._threads.shutdown(cancel_futures=True)
+        self.index.close()
 
     def _answer(self, asked: Asked, tell: Callable[[Happening], None]) -> None:
         engine = self._engine(asked.options)

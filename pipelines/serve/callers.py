@@ -14,7 +14,7 @@ from pipelines.serve.keys import Access, Role
 from pipelines.serve.problems import Problem
 from pipelines.serve.state import ServerState
 
-__all__ = ["Reader", "is_loopback", "state_of"]
+__all__ = ["Ingester", "Reader", "is_loopback", "state_of"]
 
 _BEARER = HTTPBearer(auto_error=False, description="A key of `serve.api_keys`.")
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
@@ -63,3 +63,4 @@ def _require_own_name(request: Request) -> None:
 
 
 Reader = Annotated[Access, Depends(_allowed(Role.read))]
+Ingester = Annotated[Access, Depends(_allowed(Role.ingest))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipelines.serve.asking import Desk
+from pipelines.serve.clerk import Clerk
 from pipelines.serve.keys import Keys
 from pipelines.serve.limits import RateLimit
 from pipelines.serve.metrics import Metrics
@@ -19,4 +20,5 @@ class ServerState:
     keys: Keys
     rate: RateLimit
     desk: Desk
+    clerk: Clerk
     metrics: Metrics

@@ -375,7 +375,14 @@ class ServeSettings(_Group):
     waiting: int = Field(16, ge=0, description="questions that may wait; one more is refused")
     timeout: float = Field(120.0, gt=0, description="seconds a question may take, waiting included")
     most_bytes: int = Field(1_000_000, ge=1, description="largest request body")
+    most_upload_bytes: int = Field(
+        20_000_000, ge=1, description="largest body of a request that brings documents"
+    )
     requests_per_minute: int = Field(600, ge=0, description="of one key; 0: no limit")
+    sources: tuple[str, ...] = Field(
+        (), description="what a request may have ingested: folders and all in them, or sources"
+    )
+    jobs: Path = Field(Path(".spanrag-jobs"), description="folder of what is to be ingested")
 
     @field_validator("api_keys", mode="before")
     @classmethod

@@ -152,6 +152,30 @@ class EdgeStore(Links):
                 generations.write(self._root, Generations(now.served))
             generations.clear(self._root)
 
+    def copied(self) -> str:
+        """A copy beside this one, for another process to write to; nobody opens it until `moved`.
+
+        Nothing may be written to this one meanwhile. The copy's folder is a whole index by itself.
+        """
+        name = generations.new_name()
+        with self._engine():
+            self._shard.flush()
+        with _translated(self._root):
+            generations.clear(self._root)
+            generations.copy(self._path, self._root / name)
+        return name
+
+    def moved(self, generation: str) -> EdgeStore:
+        """The copy of this name, opened, and served in the place of this one from now on.
+
+        In one atomic step. This one stays open, and is deleted by the next `copied`.
+        """
+        copy = self._open(self._root, generation)
+        with _translated(self._root):
+            now = generations.read(self._root)
+            generations.write(self._root, replace(now, served=generation))
+        return copy
+
     def documents(self, namespace: str | None = None) -> Iterator[DocumentRecord]:
         """Every revision of every document, live or not."""
         must: list[Any] = [_equals("ordinal", 0)]

@@ -23,6 +23,7 @@ __all__ = [
     "Generations",
     "abandon",
     "clear",
+    "copy",
     "is_engines",
     "is_index",
     "is_rebuilt",
@@ -128,6 +129,18 @@ def clear(folder: Path) -> None:
         first = is_engines(entry.name) and not now.needs(FIRST)
         if first or (is_rebuilt(entry.name) and not now.needs(entry.name)):
             _delete(entry)
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy the engine's files of one generation into a new folder, and nothing that lies beside."""
+    target.mkdir()
+    for entry in source.iterdir():
+        if not is_engines(entry.name):
+            continue
+        if entry.is_dir():
+            shutil.copytree(entry, target / entry.name)
+        else:
+            shutil.copy2(entry, target / entry.name)
 
 
 def abandon(folder: Path, generation: str) -> None:

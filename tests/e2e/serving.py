@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,30 +14,30 @@ from typing import Any
 import httpx
 import uvicorn
 
-from pipelines.query import open_index_and_generator
+from pipelines.query import open_parts
 from pipelines.serve.app import create_app
 from rag.settings import Settings
 
-KEYS = {
-    "reader": "reader-key-0123456789",
-    "acme": "acme-key-0123456789",
-    "apex": "apex-key-0123456789",
+ROLES: dict[str, object] = {
+    "reader": "read",
+    "acme": {"role": "read", "tenant": "acme"},
+    "apex": {"role": "read", "tenant": "apex"},
+    "writer": "ingest",
+    "acme-writer": {"role": "ingest", "tenant": "acme"},
+    "apex-writer": {"role": "ingest", "tenant": "apex"},
 }
-TABLE = (
-    f'{{"{KEYS["reader"]}": "read", "{KEYS["acme"]}": {{"role": "read", "tenant": "acme"}}, '
-    f'"{KEYS["apex"]}": {{"role": "read", "tenant": "apex"}}}}'
-)
+KEYS = {name: f"{name}-key-0123456789" for name in ROLES}
+TABLE = json.dumps({KEYS[name]: role for name, role in ROLES.items()})
 
 
 @contextmanager
 def serving(where: Path, generation: dict[str, Any] | None = None, **serve: Any) -> Iterator[str]:
     """The address of a server over the index there."""
+    serve.setdefault("jobs", where.with_name(f"{where.name}-jobs"))
     settings = Settings(store={"path": where}, generation=generation or {}, serve=serve)
-    with (
-        open_index_and_generator(settings) as (index, generator),
-        socket.create_server(("127.0.0.1", 0)) as listening,
-    ):
-        config = uvicorn.Config(create_app(index, generator), log_config=None, access_log=False)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        app = create_app(*open_parts(settings, create=True))
+        config = uvicorn.Config(app, log_config=None, access_log=False)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
         thread.start()
@@ -61,3 +62,19 @@ def metric(base: str, line: str, who: str = "") -> float:
     with client(base, who) as asking:
         told = asking.get("/metrics").text.splitlines()
     return next((float(each.split(" ")[-1]) for each in told if each.startswith(line)), 0.0)
+
+
+def finished(asking: httpx.Client, submitted: httpx.Response) -> dict[str, Any]:
+    """The job that a request began, once it is at its end."""
+    assert submitted.status_code == 202, submitted.text
+    until(lambda: asking.get(submitted.headers["location"]).json()["state"] in ("done", "failed"))
+    told: dict[str, Any] = asking.get(submitted.headers["location"]).json()
+    return told
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for it; two minutes are too long."""
+    deadline = time.monotonic() + 120
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

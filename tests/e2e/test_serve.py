@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,7 +22,7 @@ from rag.index import open_index
 from rag.settings import Settings
 
 sys.path.insert(0, str(Path(__file__).parent))
-from serving import KEYS, TABLE, client, metric, serving
+from serving import KEYS, TABLE, client, metric, serving, until
 
 FACTS = {
     "acme": "The Acme plant in Brno made 4,120 valves in May. Its manager is Ada Novak.",
@@ -289,7 +288,7 @@ def test_a_model_streams_and_a_client_that_leaves_stops_it(
                 if line == "event: text":
                     break
         assert proxy.left.wait(timeout=60) or proxy.open == 0
-        _until(lambda: metric(base, "spanrag_questions_under_way") == 0)
+        until(lambda: metric(base, "spanrag_questions_under_way") == 0)
         told = asking.post("/v1/query", json={**body, "stream": True})
         parts = [data["text"] for name, data in events(told.text) if name == "text"]
         assert len(parts) > 1
@@ -329,7 +328,7 @@ def test_one_question_too_many_is_refused_at_once(where: Path, tmp_path: Path, p
         ThreadPoolExecutor(3) as crowd,
     ):
         asked = [crowd.submit(asking.post, "/v1/query", json={"question": ASKED}) for _ in range(3)]
-        _until(lambda: metric(base, "spanrag_questions_under_way") == 3)
+        until(lambda: metric(base, "spanrag_questions_under_way") == 3)
         refused = asking.post("/v1/search", json={"question": ASKED})
         problem(refused, 503, "busy")
         assert int(refused.headers["retry-after"]) >= 1
@@ -348,7 +347,7 @@ def test_the_command_serves_until_it_is_stopped(where: Path, tmp_path: Path) -> 
     assert running.stderr is not None
     base = running.stderr.readline().strip().removeprefix("listening at ")
     with client(base) as asking:
-        _until(lambda: _answers(asking))
+        until(lambda: _answers(asking))
         assert asking.post("/v1/query", json={"question": ASKED}).is_success
         locked = subprocess.run(
             [rag, "status", "--where", tmp_path / "index", "--json"],
@@ -390,10 +389,3 @@ def _answers(asking: httpx.Client) -> bool:
         return asking.get("/readyz").is_success
     except httpx.TransportError:
         return False
-
-
-def _until(true: Any) -> None:
-    deadline = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

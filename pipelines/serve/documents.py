@@ -1,0 +1,136 @@
+"""`/v1/ingest`, `/v1/jobs` and `/v1/documents`: what the index holds."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Response
+from fastapi import Request as HttpRequest
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from pipelines.serve.callers import Ingester, state_of
+from pipelines.serve.jobs import Brought, Job, Request
+from pipelines.serve.keys import TENANT_FIELD, Access
+from pipelines.serve.problems import Problem
+from pipelines.serve.state import ServerState
+from rag.ids import chunk_id
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["documents"])
+
+
+class PostIngest(BaseModel):
+    """Documents, or places to read them from."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "documents": [
+                        {
+                            "id": "notes-2025-05",
+                            "name": "notes/may.md",
+                            "text": "# May\n\nThe harbour office recorded 412 arrivals.",
+                            "meta": {"year": 2025},
+                        }
+                    ]
+                }
+            ]
+        },
+    )
+
+    documents: list[Brought] = Field([], max_length=1_000)
+    sources: list[Annotated[str, Field(min_length=1, max_length=2_000)]] = Field(
+        [], max_length=20, description="As `rag ingest` takes them; those of `serve.sources` only."
+    )
+    prune: bool = Field(False, description="Retire documents that are gone from their source.")
+
+    @model_validator(mode="after")
+    def _something(self) -> PostIngest:
+        if not self.documents and not self.sources:
+            raise ValueError("neither documents nor sources are given")
+        return self
+
+
+@router.post("/v1/ingest", status_code=202, response_model=Job)
+async def ingest(
+    body: PostIngest, request: HttpRequest, response: Response, caller: Ingester
+) -> Job:
+    """Take documents on; the answer is a job. Once it is given, no crash loses them."""
+    state = state_of(request)
+    _require_allowed(body.sources, caller, state)
+    return await _submitted(
+        Request(
+            kind="ingest",
+            documents=tuple(body.documents),
+            sources=tuple(body.sources),
+            prune=body.prune,
+            tenant=caller.tenant,
+        ),
+        state,
+        response,
+    )
+
+
+@router.get("/v1/jobs/{job_id}", response_model=Job)
+async def job(job_id: str, request: HttpRequest, caller: Ingester) -> Job:
+    """How far a job is, and in the end its report."""
+    found = await asyncio.to_thread(state_of(request).clerk.jobs.find, job_id)
+    if found is None or (caller.tenant and caller.tenant != found[1]):
+        raise Problem(404, "not_found", "there is no such job, or it was long ago")
+    return found[0]
+
+
+@router.delete("/v1/documents/{doc_id}", status_code=202, response_model=Job)
+async def delete(doc_id: str, request: HttpRequest, response: Response, caller: Ingester) -> Job:
+    """Delete a document, by the `doc_id` of a hit or citation; the answer is a job."""
+    state = state_of(request)
+    if not await asyncio.to_thread(_is_theirs, doc_id, caller, state):
+        raise Problem(404, "not_found", "there is no such document")
+    return await _submitted(
+        Request(kind="delete", doc_id=doc_id, tenant=caller.tenant), state, response
+    )
+
+
+async def _submitted(request: Request, state: ServerState, response: Response) -> Job:
+    taken = await asyncio.to_thread(state.clerk.jobs.submit, request)
+    state.clerk.ring()
+    response.headers["Location"] = f"/v1/jobs/{taken.id}"
+    return taken
+
+
+def _is_theirs(doc_id: str, caller: Access, state: ServerState) -> bool:
+    """Whether there is such a document, and the caller may know of it."""
+    store = state.desk.index.store
+    record = store.served(doc_id)
+    if record is None or not caller.tenant:
+        return record is not None
+    first = chunk_id(record.doc_id, record.revision, 0)
+    chunk = store.chunks([first]).get(first)
+    return chunk is not None and chunk.meta.get(TENANT_FIELD) == caller.tenant
+
+
+def _require_allowed(sources: list[str], caller: Access, state: ServerState) -> None:
+    """Refuse places that the settings do not name: the server would read them with its own rights.
+
+    Raises:
+        Problem: one is not named, or the caller is a tenant.
+    """
+    named = state.desk.index.settings.serve.sources
+    for source in sources:
+        if caller.tenant or not any(_is_within(source, each) for each in named):
+            raise Problem(
+                403, "forbidden", f"{source} is not among what serve.sources lets requests name"
+            )
+
+
+def _is_within(source: str, named: str) -> bool:
+    if source == named:
+        return True
+    folder = Path(named).resolve()
+    return folder.is_dir() and Path(source).resolve().is_relative_to(folder)
