@@ -10,12 +10,13 @@ from fastapi import APIRouter, Response
 from fastapi import Request as HttpRequest
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from pipelines.serve.callers import Ingester, state_of
+from pipelines.serve.callers import Ingester, Reader, state_of
 from pipelines.serve.jobs import Brought, Job, Request
 from pipelines.serve.keys import TENANT_FIELD, Access
 from pipelines.serve.problems import Problem
 from pipelines.serve.state import ServerState
 from rag.ids import chunk_id
+from rag.store import DocumentRecord
 
 __all__ = ["router"]
 
@@ -57,6 +58,20 @@ class PostIngest(BaseModel):
         return self
 
 
+class DocumentOut(BaseModel):
+    """A document as it was parsed."""
+
+    doc_id: str
+    name: str
+    source: str
+    title: str
+    revision: str
+    text: str
+
+
+_NONE = Problem(404, "not_found", "there is no such document")
+
+
 @router.post("/v1/ingest", status_code=202, response_model=Job)
 async def ingest(
     body: PostIngest, request: HttpRequest, response: Response, caller: Ingester
@@ -86,12 +101,21 @@ async def job(job_id: str, request: HttpRequest, caller: Ingester) -> Job:
     return found[0]
 
 
+@router.get("/v1/documents/{doc_id}", response_model=DocumentOut)
+async def document(doc_id: str, request: HttpRequest, caller: Reader) -> DocumentOut:
+    """The text of a document: what the offsets of hits and citations are offsets of."""
+    found = await asyncio.to_thread(_read, doc_id, caller, state_of(request))
+    if found is None:
+        raise _NONE
+    return found
+
+
 @router.delete("/v1/documents/{doc_id}", status_code=202, response_model=Job)
 async def delete(doc_id: str, request: HttpRequest, response: Response, caller: Ingester) -> Job:
     """Delete a document, by the `doc_id` of a hit or citation; the answer is a job."""
     state = state_of(request)
-    if not await asyncio.to_thread(_is_theirs, doc_id, caller, state):
-        raise Problem(404, "not_found", "there is no such document")
+    if not await asyncio.to_thread(_theirs, doc_id, caller, state):
+        raise _NONE
     return await _submitted(
         Request(kind="delete", doc_id=doc_id, tenant=caller.tenant), state, response
     )
@@ -104,15 +128,33 @@ async def _submitted(request: Request, state: ServerState, response: Response) -
     return taken
 
 
-def _is_theirs(doc_id: str, caller: Access, state: ServerState) -> bool:
-    """Whether there is such a document, and the caller may know of it."""
+def _theirs(doc_id: str, caller: Access, state: ServerState) -> DocumentRecord | None:
+    """The document, if there is one that the caller may know of."""
     store = state.desk.index.store
     record = store.served(doc_id)
     if record is None or not caller.tenant:
-        return record is not None
+        return record
     first = chunk_id(record.doc_id, record.revision, 0)
     chunk = store.chunks([first]).get(first)
-    return chunk is not None and chunk.meta.get(TENANT_FIELD) == caller.tenant
+    own = chunk is not None and chunk.meta.get(TENANT_FIELD) == caller.tenant
+    return record if own else None
+
+
+def _read(doc_id: str, caller: Access, state: ServerState) -> DocumentOut | None:
+    record = _theirs(doc_id, caller, state)
+    if record is None:
+        return None
+    store = state.desk.index.store
+    if record.twin_of:  # a copy has no text of its own
+        record = store.served(record.twin_of) or record
+    return DocumentOut(
+        doc_id=record.doc_id,
+        name=record.name,
+        source=record.source,
+        title=record.title,
+        revision=record.revision,
+        text=store.text(record),
+    )
 
 
 def _require_allowed(sources: list[str], caller: Access, state: ServerState) -> None:

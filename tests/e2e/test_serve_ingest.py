@@ -134,7 +134,10 @@ def test_tenants_have_the_same_ids_and_know_nothing_of_each_other(tmp_path: Path
             assert all(hit["also"] == [] for hit in hits)
         assert NOTE.format(place="Varde", n=2) in found(apex, "Varde")
         assert NOTE.format(place="Varde", n=1) not in found(apex, "Varde")
-        assert acme.delete(f"/v1/documents/{ids['apex'][0]}").status_code == 404
+        where = f"/v1/documents/{ids['apex'][0]}"
+        assert acme.get(where).status_code == acme.delete(where).status_code == 404
+        for asking in (apex, everybody, reader):
+            assert asking.get(where).json()["text"] == "The mast was painted in June."
         assert reader.delete(f"/v1/documents/{ids['apex'][0]}").status_code == 403
         assert reader.post("/v1/ingest", json={"documents": [note("x", 1)]}).status_code == 403
         assert acme.post("/v1/ingest", json={"sources": [str(tmp_path)]}).status_code == 403
