@@ -1,13 +1,14 @@
-"""Answers and hits as JSON: what `--json` prints, and what the server sends."""
+"""Answers and hits as JSON, and back: what `--json` prints, and what a server sends."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from rag.ledger import TokenLedger
-from rag.types import Answer, Chunk, Citation, Grounding
+from rag.ledger import Entry, TokenLedger
+from rag.spans import Span
+from rag.types import Answer, Chunk, Citation, Context, Fact, Grounding, Place, Sticker
 
-__all__ = ["answer_to_json", "hit_to_json", "ledger_to_json"]
+__all__ = ["answer_from_json", "answer_to_json", "chunk_from_json", "hit_to_json", "ledger_to_json"]
 
 
 def hit_to_json(chunk: Chunk, score: float) -> dict[str, Any]:
@@ -98,3 +99,69 @@ def _citation_to_json(citation: Citation) -> dict[str, Any]:
         "revision": citation.revision,
         "also": list(citation.also),
     }
+
+
+def chunk_from_json(told: dict[str, Any]) -> Chunk:
+    """A chunk that was sent: as `hit_to_json` made it, so at one place alone."""
+    return Chunk(
+        doc_id=told["doc_id"],
+        revision=told["revision"],
+        ordinal=0,
+        span=Span(told["start"], told["end"]),
+        text=told["text"],
+        source=told["source"],
+        name=told["doc"],
+        places=(Place(told["start"], told["page"], told["section"]),),
+        also=tuple(told["also"]),
+    )
+
+
+def answer_from_json(told: dict[str, Any]) -> Answer:
+    """An answer that was sent: as `answer_to_json` made it, so without its context."""
+    return Answer(
+        question=told["question"],
+        text=told["answer"],
+        citations=tuple(map(_citation_from_json, told["citations"])),
+        context=Context(()),
+        ledger=TokenLedger(told["token_unit"], [Entry(**entry) for entry in told["ledger"]]),
+        abstained=told["abstained"],
+        dropped_citations=told["dropped_citations"],
+        grounding=_grounding_from_json(told),
+        unsupported=tuple(told["unsupported"]),
+    )
+
+
+def _citation_from_json(told: dict[str, Any]) -> Citation:
+    return Citation(
+        doc_id=told["doc_id"],
+        revision=told["revision"],
+        source=told["source"],
+        name=told["doc"],
+        span=Span(told["start"], told["end"]),
+        quote=told["quote"],
+        place=Place(told["start"], told["page"], told["section"]),
+        verified=told["verified"],
+        also=tuple(told["also"]),
+    )
+
+
+def _grounding_from_json(told: dict[str, Any]) -> Grounding | None:
+    sticker = told["sticker"]
+    if sticker is None:
+        return None
+    facts = tuple(
+        Fact(fact["text"], tuple(map(_evidence_from_json, fact["evidence"])))
+        for fact in sticker["facts"]
+    )
+    return Grounding(
+        Sticker(sticker["question"], facts, sticker["dropped"]),
+        told["agreed"],
+        told["grounding_stage"],
+    )
+
+
+def _evidence_from_json(told: dict[str, Any]) -> Citation:
+    """Where a fact stands, of which no more is sent."""
+    span = Span(told["start"], told["end"])
+    source = told["source"]
+    return Citation("", "", source, source, span, "", Place(span.start), verified=False)

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import asdict
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 from pipelines.cli.interrupt import interruptible
+from pipelines.cli.remote import Server, remote, server_of
 from pipelines.cli.run import Run, command
+from rag.errors import UsageError
 
 if TYPE_CHECKING:  # the command line answers `--help` before any of this is read
     from connectors.base import Connector
     from pipelines.ingest import IngestReport
+    from rag.settings import ClientSettings
 
 __all__ = ["register"]
 
@@ -55,6 +59,7 @@ def ingest(
     engine: Annotated[
         Engine, typer.Option(help="local: this process; ray: a cluster, see docs/scale.md.")
     ] = Engine.local,
+    server: Server = None,
 ) -> None:
     """Make the index hold what the sources hold. Run again to resume, or after any change."""
     from pipelines.ingest import ingest as run_ingest
@@ -62,6 +67,14 @@ def ingest(
     from pipelines.sources import connect
     from rag.index import open_index
 
+    there = server_of(run, server)
+    if there:
+        if dry_run or workers is not None or engine is Engine.ray:
+            raise UsageError(
+                "--server knows neither --dry-run nor --workers nor --engine", hint="leave it out"
+            )
+        _ingest_there(run, there, sources, prune)
+        return
     settings = run.settings
     if workers is not None:
         more = settings.ingest.model_copy(update={"workers": workers})
@@ -93,6 +106,20 @@ def ingest(
                 report = run_ingest(index, connectors, **how)
     run.show(asdict(report), lambda console: _print_report(console, report))
     run.exit_code = 130 if report.interrupted else 4 if report.failed else 0
+
+
+def _ingest_there(run: Run, there: ClientSettings, sources: list[str], prune: bool) -> None:
+    """Have a server ingest what lies at these places, as it sees them."""
+    from pipelines.cli.progress import show_progress
+    from pipelines.ingest import Failure, IngestReport
+
+    # A folder is one for the server, wherever that was started.
+    whole = [str(Path(each).resolve()) if Path(each).exists() else each for each in sources]
+    with remote(there) as serving, show_progress(run.err, run.quiet, "documents") as progress:
+        told = serving.ingest({"sources": whole, "prune": prune}, progress)
+    report = IngestReport(**told | {"failed": [Failure(**each) for each in told["failed"]]})
+    run.show(told, lambda console: _print_report(console, report))
+    run.exit_code = 4 if report.failed else 0
 
 
 def _dry_run(run: Run, connectors: list[Connector], prune: bool, yes: bool) -> None:

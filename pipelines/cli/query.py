@@ -12,9 +12,10 @@ from pipelines.cli.documents import plain, where
 from pipelines.cli.explain import explanation_to_json, print_explanation
 from pipelines.cli.progress import show_writing
 from pipelines.cli.question import Question, RoutesFile, read_question
+from pipelines.cli.remote import Server, remote, server_of
 from pipelines.cli.route import looked_to_json
 from pipelines.cli.run import Run, command
-from pipelines.payloads import answer_to_json, hit_to_json
+from pipelines.payloads import answer_from_json, answer_to_json, chunk_from_json, hit_to_json
 from rag.errors import UsageError
 from rag.explain import losses
 from rag.ledger import Entry
@@ -41,6 +42,7 @@ def query(
     top_k: TopK = None,
     filters: Filters = None,
     routes: RoutesFile = None,
+    server: Server = None,
     budget: Annotated[
         int | None, typer.Option("--budget", min=1, help="Tokens of context, at most.")
     ] = None,
@@ -69,6 +71,16 @@ def query(
     conditions = [parse_condition(each) for each in filters or []]
     if budget is not None and target_recall is not None:
         raise UsageError("--budget and --target-recall say two things", hint="leave one out")
+    there = server_of(run, server)
+    if there:
+        if routes is not None or explain:
+            raise UsageError("--server knows neither --routes nor --explain", hint="leave it out")
+        options = {"budget": budget, "target_recall": target_recall, "grounding": grounding}
+        with remote(there) as serving:
+            told = serving.query(_body(question, top_k, filters) | {"options": options})
+        run.show(told, lambda console: print_answer(console, answer_from_json(told)))
+        run.exit_code = 8 if told["abstained"] and fail_on_abstain else 0
+        return
     chosen = {"budget": budget, "target_recall": target_recall}
     selection = run.settings.selection.model_copy(
         update={name: value for name, value in chosen.items() if value is not None}
@@ -112,12 +124,19 @@ def search(
     top_k: TopK = None,
     filters: Filters = None,
     routes: RoutesFile = None,
+    server: Server = None,
 ) -> None:
     """Find the chunks nearest to a question; no language model is asked."""
     from rag.index import open_index
     from rag.store import parse_condition
 
     question = read_question(text)
+    there = server_of(run, server)
+    if there:
+        with remote(there) as serving:
+            told = serving.search(_body(question, top_k, filters))
+        run.show(told, lambda console: _print_hits(console, told["hits"]))
+        return
     conditions = [parse_condition(each) for each in filters or []]
     where_to: dict[str, Any] = {}
     if routes is None:
@@ -132,16 +151,23 @@ def search(
         where_to = looked_to_json(looked, several.router.routes.indexes)
         run.warn("; ".join(filter(None, (looked.note, looked.degraded))))
     hits = [hit_to_json(hit.chunk, hit.score) for hit in found]
+    run.show(
+        {"question": question, "hits": hits, **where_to}, lambda console: _print_hits(console, hits)
+    )
 
-    def human(console: Console) -> None:
-        for hit in found:
-            at = hit.chunk.place_at(hit.chunk.span.start)
-            console.print(f"{hit.rank}. {where(hit.chunk, at)}  {hit.score:.4f}")
-            console.print(f"   {plain(hit.chunk.text)[:300]}")
-        if not found:
-            console.print("nothing found")
 
-    run.show({"question": question, "hits": hits, **where_to}, human)
+def _body(question: str, top_k: int | None, filters: list[str] | None) -> dict[str, Any]:
+    """What a server is sent."""
+    return {"question": question, "top_k": top_k, "filters": filters or []}
+
+
+def _print_hits(console: Console, hits: list[dict[str, Any]]) -> None:
+    for rank, hit in enumerate(hits, start=1):
+        chunk = chunk_from_json(hit)
+        console.print(f"{rank}. {where(chunk, chunk.places[0])}  {hit['score']:.4f}")
+        console.print(f"   {plain(chunk.text)[:300]}")
+    if not hits:
+        console.print("nothing found")
 
 
 def print_answer(console: Console, answer: Answer) -> None:

@@ -5,6 +5,7 @@ from rag.settings.sources import FOREIGN_ENV, LoadedSettings, load_settings
 from rag.settings.tree import (
     SECRET_OPTION,
     ChunkingSettings,
+    ClientSettings,
     ClusteringSettings,
     EmbeddingSettings,
     GenerationSettings,
@@ -26,6 +27,7 @@ __all__ = [
     "FOREIGN_ENV",
     "SECRET_OPTION",
     "ChunkingSettings",
+    "ClientSettings",
     "ClusteringSettings",
     "EmbeddingSettings",
     "GenerationSettings",

@@ -22,6 +22,7 @@ from rag.ids import digest
 __all__ = [
     "SECRET_OPTION",
     "ChunkingSettings",
+    "ClientSettings",
     "ClusteringSettings",
     "EmbeddingSettings",
     "GenerationSettings",
@@ -390,6 +391,14 @@ class ServeSettings(_Group):
         return json.dumps(value) if isinstance(value, dict) else value
 
 
+class ClientSettings(_Group):
+    """A running `rag serve` that commands are put to, in place of an index of one's own."""
+
+    server: str = Field("", description="its address, e.g. http://127.0.0.1:8080")
+    api_key: SecretStr = Field(SecretStr(""), description="a key of its serve.api_keys")
+    timeout: float = Field(130.0, gt=0, description="seconds to wait for an answer")
+
+
 class ModelsSettings(_Group):
     """Where pulled model files are kept."""
 
@@ -422,6 +431,7 @@ class Settings(BaseSettings):
     ingest: IngestSettings = IngestSettings()
     ray: RaySettings = RaySettings()
     serve: ServeSettings = ServeSettings()
+    client: ClientSettings = ClientSettings()
     models: ModelsSettings = ModelsSettings()
 
     @classmethod

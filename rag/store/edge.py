@@ -482,6 +482,7 @@ def _translated(path: Path) -> Iterator[None]:
         if "WouldBlock" in str(error):
             raise StoreLocked(
                 f"the index {path} is open in another process",
-                hint="wait for it to end, or stop it; an embedded index has one owner at a time",
+                hint="it has one owner at a time: wait for that to end, or stop it; where it is "
+                "`rag serve`, add --server URL",
             ) from None
         raise StoreError(f"index {path}: {first_line(error)}", hint="see `rag doctor`") from error
