@@ -8,9 +8,10 @@ RUN apt-get update \
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1
 
-# One folder for every cache, so that one volume can hold it.
+# One folder for every cache, so that one volume can hold it, and one for the jobs of `rag serve`. A
+# new volume takes the owner of the folder that it is mounted over: without these, root's.
 RUN useradd --system --user-group --uid 10001 --create-home rag \
-    && install --directory --owner=rag --group=rag /cache
+    && install --directory --owner=rag --group=rag /cache /jobs
 
 WORKDIR /src
 COPY constraints.txt ./
@@ -26,7 +27,7 @@ COPY rag rag
 COPY connectors connectors
 COPY eval eval
 COPY pipelines pipelines
-RUN pip install --constraint constraints.txt ".[bundled,server]"
+RUN pip install --constraint constraints.txt ".[bundled,server,serve]"
 
 ENV HF_HUB_OFFLINE=1 \
     XDG_CACHE_HOME=/cache
@@ -34,7 +35,9 @@ WORKDIR /home/rag
 USER 10001:10001
 RUN rag models pull
 
-# A command that runs once has no health to report.
+# `rag serve` listens here, at loopback unless serve.host says otherwise.
+EXPOSE 8080
+# Only `rag serve` has a health to report; docker-compose.yml asks for it.
 HEALTHCHECK NONE
 ENTRYPOINT ["rag"]
 CMD ["status"]
