@@ -159,12 +159,28 @@ def _add_lexical_part(model: SentenceTransformer, passages: Sequence[Passage], d
 
     rarity = token_rarity(model.tokenizer, [each.whole for each in passages])
     rarity[model.tokenizer.all_special_ids] = 0
+    rarity[_without_letters(model.tokenizer)] = 0
     for prompt in _prompts(model):  # every text has it: it tells none apart
         rarity[model.tokenizer(prompt, add_special_tokens=False)["input_ids"]] = 0
     size = int(model.get_embedding_dimension() or 0)
     token_size = int(model[0].get_embedding_dimension())  # type: ignore[operator]
     part = LexicalPart(size, token_size, dims, _LEXICAL_SHARE, len(rarity), rarity)
     model.append(part.to(model.device))
+
+
+def _without_letters(tokenizer: Any) -> list[int]:
+    """Tokens that hold no letter.
+
+    Figures come in pieces, and a table in hundreds of them, each rare: they would be most of its
+    length, and nothing else in it would be found.
+    """
+    vocabulary = tokenizer.get_vocab()
+    written = tokenizer.batch_decode([[at] for at in vocabulary.values()])
+    return [
+        at
+        for at, text in zip(vocabulary.values(), written, strict=True)
+        if not any(letter.isalpha() for letter in text)
+    ]
 
 
 def _stages(

@@ -83,6 +83,15 @@ def test_texts_are_read_with_the_prompts_they_are_used_with(
     assert rarity[ids[3]] > 0
 
 
+def test_figures_and_punctuation_are_no_words(tiny, tiny_embedder, passages) -> None:
+    trained = train(tiny, tiny_embedder, passages, Recipe(**SHORT, lexical_dims=8))
+    rarity = trained[-1].rarity
+    for token, at in tiny.tokenizer.get_vocab().items():
+        if not any(letter.isalpha() for letter in token) or token.startswith("["):
+            assert rarity[at] == 0, token
+    assert rarity[tiny.tokenizer.convert_tokens_to_ids("badger")] > 0
+
+
 @pytest.mark.parametrize(
     "options",
     [{"method": "dupmae"}, {"method": "text2token"}, {"dims": (16,)}, {"lexical_dims": 8}],
