@@ -18,6 +18,7 @@ from pipelines.cli import (
     doctor,
     evaluate,
     index,
+    mcp,
     models,
     query,
     reindex,
@@ -36,7 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for group in (demo, index, reindex, query, attribute, synth, adapt, serve, doctor):
+for group in (demo, index, reindex, query, attribute, synth, adapt, serve, mcp, doctor):
     group.register(app)
 app.add_typer(config.app, name="config")
 app.add_typer(models.app, name="models")

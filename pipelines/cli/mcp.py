@@ -1,0 +1,65 @@
+"""`rag mcp`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from pipelines.cli.remote import Server, remote, server_of
+from pipelines.cli.run import Run, command
+from rag.errors import ExtraMissing
+
+if TYPE_CHECKING:
+    from pipelines.serve.mcp import Ask
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    command(app)(mcp)
+
+
+def mcp(run: Run, server: Server = None) -> None:
+    """Offer search and query to a model, over stdin and stdout (Model Context Protocol)."""
+    try:
+        from pipelines.serve.mcp import mcp_server
+    except ImportError as error:
+        raise ExtraMissing(error.name or "mcp", "mcp") from None
+    there = server_of(run, server)
+    with _remote(there) if there else _here(run) as asks, redirect_stdout(sys.__stdout__):
+        mcp_server(*asks).run("stdio")
+
+
+@contextmanager
+def _remote(there: Any) -> Iterator[tuple[Ask, Ask]]:
+    with remote(there) as serving:
+        yield serving.search, serving.query
+
+
+@contextmanager
+def _here(run: Run) -> Iterator[tuple[Ask, Ask]]:
+    from pipelines.payloads import answer_to_json, hit_to_json
+    from pipelines.query import open_parts
+    from rag.engine import QueryEngine
+    from rag.store import parse_condition
+
+    index, generator = open_parts(run.settings)
+    with index:
+        engine = QueryEngine(index, generator)
+
+        def search(body: dict[str, Any]) -> dict[str, Any]:
+            conditions = [parse_condition(each) for each in body["filters"]]
+            found = index.search(body["question"], top_k=body["top_k"], conditions=conditions)
+            hits = [hit_to_json(each.chunk, each.score) for each in found]
+            return {"question": body["question"], "hits": hits}
+
+        def query(body: dict[str, Any]) -> dict[str, Any]:
+            conditions = [parse_condition(each) for each in body["filters"]]
+            return answer_to_json(engine.query(body["question"], conditions=conditions))
+
+        yield search, query
