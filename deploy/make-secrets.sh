@@ -38,5 +38,5 @@ random | keep metrics-key
 random | keep grafana-password
 # Who may ask `rag serve`. Any key that may read may read /metrics; bound to a tenant that has no
 # documents, Prometheus's finds nothing.
-printf '{"%s": "admin", "%s": {"role": "read", "tenant": "-metrics-"}}\n' \
+printf '{"%s": "admin", "%s": {"role": "read", "tenant": "no-documents"}}\n' \
     "$(cat "$folder/admin-key")" "$(cat "$folder/metrics-key")" | keep RAG_SERVE__API_KEYS

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -167,8 +168,10 @@ def _unconfined(service: dict[str, Any]) -> Iterator[str]:
     if service.get("privileged") or service.get("cap_add"):
         yield "it has privileges"
     # What we build has its user in the Dockerfile.
-    user = str(service.get("user", "10001" if "build" in service else "0"))
-    if user.split(":")[0] in ("0", "root"):
+    user = service.get("user", "10001" if "build" in service else "0")
+    if not isinstance(user, str):  # 472:0 is a number of minutes to some readers of YAML
+        yield "its user is not quoted"
+    elif user.split(":")[0] in ("0", "root"):
         yield "it runs as root"
     if "memory" not in service.get("deploy", {}).get("resources", {}).get("limits", {}):
         yield "its memory is not limited"
@@ -213,6 +216,7 @@ def test_it_has_none_of_the_problems_the_specification_allows(compose):
         ("app", {"privileged": True}, "it has privileges"),
         ("app", {"user": "0:0"}, "it runs as root"),
         ("qdrant", {"user": None}, "it runs as root"),
+        ("qdrant", {"user": 28_320}, "its user is not quoted"),
         ("app", {"deploy": None}, "its memory is not limited"),
         ("app", {"logging": None}, "its logs grow for ever"),
         ("app", {"healthcheck": None}, "nobody asks whether it is well"),
@@ -267,7 +271,9 @@ def test_both_language_models_answer_as_the_app_asks():
     for name, named in (("llm-gpu", "--served-model-name"), ("llm-cpu", "--alias")):
         service = COMPOSE["services"][name]
         assert service["networks"]["default"]["aliases"] == ["llm"]
-        given = dict(each.split("=") for each in service["command"] if "=" in each)
+        words = " ".join(service["command"]).replace("=", " ").split()
+        words = words[words[0][0] != "-" :]  # vLLM's first is the model
+        given = dict(pairwise(words))
         assert given[named] == base["RAG_GENERATION__MODEL"]
         assert given["--port"] == "8000"
         room = given.get("--max-model-len") or given["--ctx-size"]
