@@ -88,8 +88,9 @@ def test_keys_that_are_there_are_left_alone(tmp_path):
     assert after == before
 
 
-def test_keys_are_never_committed():
-    ignored = (DEPLOY / "secrets/.gitignore").read_text("utf-8").splitlines()
+@pytest.mark.parametrize("folder", ["secrets", "models"])
+def test_neither_keys_nor_models_are_ever_committed(folder):
+    ignored = (DEPLOY / folder / ".gitignore").read_text("utf-8").splitlines()
     assert [line for line in ignored if not line.startswith("#")] == ["*", "!.gitignore"]
 
 
