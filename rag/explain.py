@@ -9,7 +9,7 @@ from typing import NamedTuple
 from rag.spans import SpanSet
 from rag.types import Chunk, Context
 
-__all__ = ["Loss", "losses"]
+__all__ = ["Loss", "kept_by_chunk", "losses"]
 
 
 class Loss(NamedTuple):
@@ -32,7 +32,7 @@ def losses(steps: Sequence[tuple[str, Context]]) -> list[Loss]:
     found: list[Loss] = []
     for (_, before), (stage, after) in pairwise(steps):
         chunks = {source.chunk.id: source.chunk for source in before.sources}
-        given, left = _kept(before), _kept(after)
+        given, left = kept_by_chunk(before), kept_by_chunk(after)
         for each, chunk in chunks.items():
             lost = given[each] - left.get(each, SpanSet())
             if any(chunk.slice(span).strip() for span in lost):
@@ -41,7 +41,7 @@ def losses(steps: Sequence[tuple[str, Context]]) -> list[Loss]:
     return found
 
 
-def _kept(context: Context) -> dict[str, SpanSet]:
+def kept_by_chunk(context: Context) -> dict[str, SpanSet]:
     """What is kept of each chunk, in all passages of it together."""
     kept: dict[str, SpanSet] = {}
     for source in context.sources:

@@ -86,6 +86,68 @@ class LedgerEntry(BaseModel):
     overruled: int
 
 
+class SpanOut(BaseModel):
+    """Characters `start` to `end` of a document."""
+
+    start: int
+    end: int
+
+
+class Kept(BaseModel):
+    """What a stage let through of a passage, and why it dropped the rest, where it says."""
+
+    stage: str
+    kept: list[SpanOut]
+    why: str
+
+
+class PassageOut(BaseModel):
+    """A chunk that was retrieved, and what became of it.
+
+    `protected` is what pruning would keep whatever its score. `tokens` are start, end and
+    attribution, from 0 to 1 within the passage; null where the embedder does not allow for it.
+    """
+
+    doc: str
+    doc_id: str
+    revision: str
+    source: str
+    title: str
+    page: int | None
+    section: str
+    start: int
+    end: int
+    text: str
+    score: float
+    stages: list[Kept]
+    protected: list[SpanOut]
+    tokens: list[tuple[int, int, float]] | None
+
+
+class Point(BaseModel):
+    """A sentence of a passage (its number, from 0), its cluster, and its place in a plane."""
+
+    passage: int
+    start: int
+    end: int
+    cluster: int
+    x: float
+    y: float
+
+
+class Explanation(BaseModel):
+    """What became of the passages of a question, best first; `omitted` are not told of.
+
+    `attribution` is the method that scored tokens. `points` are null where there is too little to
+    cluster.
+    """
+
+    passages: list[PassageOut]
+    omitted: int
+    attribution: str | None
+    points: list[Point] | None
+
+
 class QueryAnswer(BaseModel):
     """An answer: its `[1]` are numbers of `citations`, from 1."""
 
@@ -100,6 +162,7 @@ class QueryAnswer(BaseModel):
     grounding_stage: str | None
     ledger: list[LedgerEntry]
     token_unit: str
+    explanation: Explanation | None = None
 
 
 class ModelOut(BaseModel):

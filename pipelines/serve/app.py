@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pipelines.serve import chat, documents, health, questions
+from pipelines.serve import chat, documents, health, page, questions
 from pipelines.serve.answers import ProblemDetails
 from pipelines.serve.asking import Desk
 from pipelines.serve.bodies import BoundedBodies
@@ -96,7 +96,7 @@ def create_app(index: Index, generator: Generator) -> FastAPI:
         redoc_url=None,
         responses=_PROBLEM,
     )
-    for router in (questions.router, documents.router, chat.router, health.router):
+    for router in (questions.router, documents.router, chat.router, health.router, page.router):
         app.include_router(router)
     add_handlers(app)
     most = {"/v1/ingest": settings.most_upload_bytes}

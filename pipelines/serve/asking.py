@@ -9,8 +9,9 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from threading import Event, Lock
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from pipelines.serve.explained import Explainer
 from pipelines.serve.limits import Slots
 from pipelines.serve.problems import Problem
 from pipelines.serve.schemas import Options
@@ -29,12 +30,13 @@ _ENGINES = 32  # ways to answer that are kept ready
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question, how to answer it, and which chunks may be shown."""
+    """A question, how to answer it, which chunks may be shown, and whether to explain."""
 
     question: str
     options: Options = AS_SET
     top_k: int | None = None
     conditions: tuple[Condition, ...] = ()
+    explain: bool = False
 
 
 class Staged(NamedTuple):
@@ -51,9 +53,10 @@ class Written(NamedTuple):
 
 
 class Finished(NamedTuple):
-    """The answer."""
+    """The answer, with its explanation where one was asked for."""
 
     answer: Answer
+    explanation: dict[str, Any] | None
 
 
 Happening = Staged | Written | Finished
@@ -85,6 +88,7 @@ class Desk:
         self.index = index
         self.slots = Slots(settings.concurrency, settings.waiting)
         self._generator = generator
+        self._explainer = Explainer(index)
         self._timeout = settings.timeout
         self._narrowing = Lock()
         self._threads = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="question")
@@ -150,10 +154,18 @@ class Desk:
         Raises:
             Problem, StoreError, ModelError: as `ask`.
         """
+        return (await self.finish(asked)).answer
+
+    async def finish(self, asked: Asked) -> Finished:
+        """The last that happens: the answer, with what was asked for besides.
+
+        Raises:
+            Problem, StoreError, ModelError: as `ask`.
+        """
         async with aclosing(self.ask(asked)) as happenings:
             async for what in happenings:
                 if isinstance(what, Finished):
-                    return what.answer
+                    return what
         raise AssertionError("an answer or an error is the last that happens")
 
     def count(self) -> int:
@@ -185,14 +197,25 @@ class Desk:
 
     def _answer(self, asked: Asked, tell: Callable[[Happening], None]) -> None:
         engine = self._engine(asked.options)
+        steps: list[Staged] = []
+
+        def observe(stage: str, context: Context) -> None:
+            steps.append(Staged(stage, context))
+            tell(steps[-1])
+
         with self._narrowing:
             gathered = engine.gather(
                 asked.question,
                 top_k=asked.top_k,
                 conditions=asked.conditions,
-                observe=lambda stage, context: tell(Staged(stage, context)),
+                observe=observe,
             )
-        tell(Finished(engine.answer(gathered, watch=lambda text: tell(Written(text)))))
+        answer = engine.answer(gathered, watch=lambda text: tell(Written(text)))
+        explanation = None
+        if asked.explain:
+            with self._narrowing:  # it keeps the cores as busy as the stages do
+                explanation = self._explainer.explain(asked.question, steps)
+        tell(Finished(answer, explanation))
 
     def _made(self, options: Options) -> QueryEngine:
         index = self.index

@@ -50,22 +50,26 @@ async def search(body: PostSearch, request: Request, caller: Reader) -> dict[str
 async def query(body: PostQuery, request: Request, caller: Reader) -> Any:
     """Answer a question, with citations and the token ledger."""
     state = state_of(request)
-    asked = Asked(body.question, body.options, body.top_k, _conditions(body, caller))
+    asked = Asked(body.question, body.options, body.top_k, _conditions(body, caller), body.explain)
     if body.stream:
         happenings = await begun(state.desk.ask(asked))
         return StreamingResponse(
             kept_alive(_events(happenings, state)), media_type="text/event-stream"
         )
-    answer = await unless_gone(request, state.desk.answer(asked))
-    if answer is None:
+    finished = await unless_gone(request, state.desk.finish(asked))
+    if finished is None:
         return GONE
-    state.metrics.book(answer.ledger, abstained=answer.abstained)
-    return answer_to_json(answer)
+    state.metrics.book(finished.answer.ledger, abstained=finished.answer.abstained)
+    return _finished_to_json(finished)
 
 
 def _conditions(body: PostSearch, caller: Access) -> tuple[Condition, ...]:
     """Those of the caller and those asked for: all have to be met, so none can widen another."""
     return (*caller.conditions, *map(parse_condition, body.filters))
+
+
+def _finished_to_json(finished: Finished) -> dict[str, Any]:
+    return {**answer_to_json(finished.answer), "explanation": finished.explanation}
 
 
 async def events_of(
@@ -90,7 +94,7 @@ async def _events(
         if isinstance(what, Problem):
             yield event(problem_json(what), "error")
         elif isinstance(what, Finished):
-            yield event(answer_to_json(what.answer), "answer")
+            yield event(_finished_to_json(what), "answer")
         elif isinstance(what, Staged):
             passages = len(what.context.passages)
             yield event({"stage": what.stage, "passages": passages}, "stage")

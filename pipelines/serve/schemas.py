@@ -90,6 +90,9 @@ class PostQuery(PostSearch):
 
     options: Options = Options()
     stream: bool = Field(False, description="Send events while the answer is made.")
+    explain: bool = Field(
+        False, description="Tell what each stage kept of every passage; it takes a while longer."
+    )
 
 
 class Message(BaseModel):

@@ -1,0 +1,82 @@
+// The same question, answered with some stages on and with some off.
+
+import { ask } from "./asking.js";
+import { linked } from "./answer.js";
+import { sentOf } from "./figures.js";
+import { byId, figure, make, seconds, tellProblem } from "./making.js";
+
+const STAGES = {
+  clustering: { on: "extractive", off: "off" },
+  selection: { on: "evidence", off: "everything" },
+  pruning: { on: "on", off: "off" },
+  grounding: { on: "extractive", off: "off" },
+};
+const SIDES = [
+  { name: "One way", first: "as set" },
+  { name: "Other way", first: "off" },
+];
+
+/** Draw the choices, and answer both ways when asked to. */
+export function listen(question) {
+  byId("compare-sides").append(...SIDES.map(choices));
+  byId("compare-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    compare(question(), event.submitter);
+  });
+}
+
+function choices(side, number) {
+  const legend = make("legend", {}, side.name);
+  const rows = Object.keys(STAGES).map((stage) => {
+    const id = `side-${number}-${stage}`;
+    const select = make("select", { id });
+    select.append(...["as set", "on", "off"].map((each) => new Option(each, each)));
+    select.value = side.first;
+    return make("div", { className: "choice" }, make("label", { htmlFor: id }, stage), select);
+  });
+  return make("fieldset", {}, legend, ...rows);
+}
+
+function optionsOf(number) {
+  const options = {};
+  for (const [stage, values] of Object.entries(STAGES)) {
+    const chosen = byId(`side-${number}-${stage}`).value;
+    if (chosen in values) options[stage] = values[chosen];
+  }
+  return options;
+}
+
+/** One after the other: side by side they would slow each other down. */
+async function compare(question, button) {
+  tellProblem("compare-problem", question ? "" : "Write a question above first.");
+  byId("compare-body").replaceChildren();
+  if (!question) return;
+  button.disabled = true;
+  try {
+    for (const number of SIDES.keys()) {
+      byId("compare-body").append(outcome(await ask(question, optionsOf(number)), number));
+    }
+  } catch (error) {
+    tellProblem("compare-problem", error.message);
+  } finally {
+    button.disabled = false;
+  }
+}
+
+function outcome(answer, number) {
+  const took = answer.ledger.reduce((sum, entry) => sum + entry.seconds, 0);
+  const stages = answer.ledger.map((entry) => entry.stage).join(", ");
+  const facts = [
+    ["Tokens retrieved", figure(answer.ledger[0]?.tokens_out ?? 0)],
+    ["Tokens left to answer from", figure(sentOf(answer.ledger))],
+    ["Time", seconds(took)],
+    ["Stages", stages],
+  ];
+  return make(
+    "section",
+    { className: "outcome" },
+    make("h3", {}, SIDES[number].name),
+    make("p", { className: "answer", tabIndex: 0 }, ...linked(answer.answer, answer.citations)),
+    make("dl", {}, ...facts.flatMap(([what, told]) => [make("dt", {}, what), make("dd", {}, told)])),
+  );
+}
