@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from typing import Annotated, Any
 
@@ -41,6 +42,8 @@ def serve(
     settings = run.settings.model_copy(update={"serve": serving})
     require_safe(serving)
     listening = _listening(serving.host, serving.port)
+    if not run.quiet:
+        logging.getLogger("spanrag.access").setLevel(logging.INFO)
     app = create_app(*open_parts(settings, create=True))
     name, at = listening.getsockname()[:2]
     run.err.print(f"listening at http://{f'[{name}]' if ':' in name else name}:{at}")

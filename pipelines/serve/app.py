@@ -75,9 +75,9 @@ def create_app(index: Index, generator: Generator) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        desk = Desk(index, generator)
+        desk, jobs = Desk(index, generator), Jobs(settings.jobs)
         rate = RateLimit(settings.requests_per_minute)
-        clerk = Clerk(Jobs(settings.jobs), desk)
+        clerk = Clerk(jobs, desk)
         app.state.server = ServerState(keys, rate, desk, clerk, Metrics(desk.slots))
         writing = asyncio.create_task(clerk.run())
         try:
@@ -85,6 +85,7 @@ def create_app(index: Index, generator: Generator) -> FastAPI:
         finally:
             writing.cancel()
             await asyncio.gather(writing, return_exceptions=True)
+            jobs.close()
             desk.close()
 
     app = FastAPI(

@@ -9,7 +9,7 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from threading import Event, Lock
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from pipelines.serve.explained import Explainer
 from pipelines.serve.limits import Slots
@@ -23,6 +23,8 @@ from rag.store import Condition, Store
 from rag.types import Answer, Context, ScoredChunk
 
 __all__ = ["Asked", "Desk", "Finished", "Happening", "Staged", "Written"]
+
+Found = TypeVar("Found")
 
 AS_SET = Options()
 _ENGINES = 32  # ways to answer that are kept ready
@@ -168,16 +170,16 @@ class Desk:
                     return what
         raise AssertionError("an answer or an error is the last that happens")
 
-    def count(self) -> int:
-        """Chunks of the index: whether it answers.
+    def look(self, at: Callable[[Store], Found]) -> Found:
+        """What is read of the store, whichever is served by then.
 
         Raises:
-            StoreError: it does not.
+            StoreError: it does not answer.
         """
         while True:
             store = self.index.store
             try:
-                return store.count()
+                return at(store)
             except StoreError:
                 if store is self.index.store:  # or else another has taken its place
                     raise
@@ -236,9 +238,16 @@ class Desk:
                 give_back = await self.slots.take()
                 loop = asyncio.get_running_loop()
                 doing = loop.run_in_executor(self._threads, quietly)
-                doing.add_done_callback(lambda done: (give_back(), done.exception()))
+                doing.add_done_callback(lambda done: _settle(done, give_back))
                 await asyncio.shield(doing)
         except TimeoutError:
             raise Problem(
                 504, "timeout", f"no answer within {self._timeout:g} s; ask for less"
             ) from None
+
+
+def _settle(done: asyncio.Future[Any], give_back: Callable[[], None]) -> None:
+    """Whoever waited may be gone: then nobody else would look at what it came to."""
+    give_back()
+    if not done.cancelled():
+        done.exception()

@@ -12,11 +12,16 @@ from pipelines.serve.keys import TENANT_FIELD
 from rag.ids import digest
 from rag.types import Document
 
-__all__ = ["BroughtDocuments"]
+__all__ = ["BroughtDocuments", "namespace_of"]
 
 _NAMESPACE = "api"
 _WRITTEN = frozenset({".txt", ".md", ".markdown", ".html", ".htm"})
 """What can be brought as text; anything else is read as plain text."""
+
+
+def namespace_of(tenant: str) -> str:
+    """Of what a tenant's keys bring, or, with "", those that are nobody's in particular."""
+    return f"{_NAMESPACE}:{tenant}" if tenant else _NAMESPACE
 
 
 class BroughtDocuments:
@@ -32,7 +37,7 @@ class BroughtDocuments:
     def __init__(self, brought: Sequence[Brought], tenant: str) -> None:
         self._brought = {each.id: each for each in brought}
         self._own = {TENANT_FIELD: tenant} if tenant else {}
-        self.namespace = f"{_NAMESPACE}:{tenant}" if tenant else _NAMESPACE
+        self.namespace = namespace_of(tenant)
 
     def list(self) -> Iterator[SourceRef]:
         """Every one of them."""

@@ -10,13 +10,14 @@ from fastapi import APIRouter, Response
 from fastapi import Request as HttpRequest
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from pipelines.serve.brought import namespace_of
 from pipelines.serve.callers import Ingester, Reader, state_of
 from pipelines.serve.jobs import Brought, Job, Request
 from pipelines.serve.keys import TENANT_FIELD, Access
 from pipelines.serve.problems import Problem
 from pipelines.serve.state import ServerState
 from rag.ids import chunk_id
-from rag.store import DocumentRecord
+from rag.store import DocumentRecord, Store
 
 __all__ = ["router"]
 
@@ -104,7 +105,8 @@ async def job(job_id: str, request: HttpRequest, caller: Ingester) -> Job:
 @router.get("/v1/documents/{doc_id}", response_model=DocumentOut)
 async def document(doc_id: str, request: HttpRequest, caller: Reader) -> DocumentOut:
     """The text of a document: what the offsets of hits and citations are offsets of."""
-    found = await asyncio.to_thread(_read, doc_id, caller, state_of(request))
+    desk = state_of(request).desk
+    found = await asyncio.to_thread(desk.look, lambda store: _read(doc_id, caller, store))
     if found is None:
         raise _NONE
     return found
@@ -114,7 +116,7 @@ async def document(doc_id: str, request: HttpRequest, caller: Reader) -> Documen
 async def delete(doc_id: str, request: HttpRequest, response: Response, caller: Ingester) -> Job:
     """Delete a document, by the `doc_id` of a hit or citation; the answer is a job."""
     state = state_of(request)
-    if not await asyncio.to_thread(_theirs, doc_id, caller, state):
+    if not await asyncio.to_thread(state.desk.look, lambda store: _owned(doc_id, caller, store)):
         raise _NONE
     return await _submitted(
         Request(kind="delete", doc_id=doc_id, tenant=caller.tenant), state, response
@@ -128,23 +130,29 @@ async def _submitted(request: Request, state: ServerState, response: Response) -
     return taken
 
 
-def _theirs(doc_id: str, caller: Access, state: ServerState) -> DocumentRecord | None:
-    """The document, if there is one that the caller may know of."""
-    store = state.desk.index.store
+def _seen(doc_id: str, caller: Access, store: Store) -> DocumentRecord | None:
+    """The document, if there is one that the caller is shown chunks of."""
     record = store.served(doc_id)
     if record is None or not caller.tenant:
         return record
     first = chunk_id(record.doc_id, record.revision, 0)
     chunk = store.chunks([first]).get(first)
-    own = chunk is not None and chunk.meta.get(TENANT_FIELD) == caller.tenant
-    return record if own else None
+    said = chunk.meta.get(TENANT_FIELD) if chunk else None
+    return record if caller.tenant in (said if isinstance(said, list) else [said]) else None
 
 
-def _read(doc_id: str, caller: Access, state: ServerState) -> DocumentOut | None:
-    record = _theirs(doc_id, caller, state)
+def _owned(doc_id: str, caller: Access, store: Store) -> bool:
+    """Whether there is such a document, and the caller may delete it: a tenant, what it brought."""
+    record = store.served(doc_id)
+    return record is not None and (
+        not caller.tenant or record.namespace == namespace_of(caller.tenant)
+    )
+
+
+def _read(doc_id: str, caller: Access, store: Store) -> DocumentOut | None:
+    record = _seen(doc_id, caller, store)
     if record is None:
         return None
-    store = state.desk.index.store
     if record.twin_of:  # a copy has no text of its own
         record = store.served(record.twin_of) or record
     return DocumentOut(

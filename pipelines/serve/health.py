@@ -24,7 +24,7 @@ async def healthz() -> Health:
 @router.get("/readyz", response_model=Health)
 async def readyz(request: Request) -> Health:
     """Models are loaded, and the index answers."""
-    await asyncio.to_thread(state_of(request).desk.count)
+    await asyncio.to_thread(state_of(request).desk.look, lambda store: store.count())
     return Health(status="ok")
 
 

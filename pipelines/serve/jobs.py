@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import secrets
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+import portalocker
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipelines.serve.problems import Problem
+from rag.errors import ConfigError
 
 __all__ = ["Brought", "Job", "Jobs", "Request"]
 
@@ -20,7 +23,12 @@ _ID = re.compile(r"[0-9a-f]{14}-[0-9a-f]{8}")
 _MOST_WAITING = 1_000
 _MOST_KEPT = 1_000  # finished ones
 
+Whole = Annotated[int, Field(ge=-(2**63), lt=2**63, strict=True)]
+Real = Annotated[float, Field(allow_inf_nan=False)]
 State = Literal["queued", "running", "done", "failed"]
+
+
+logger = logging.getLogger(__name__)
 
 
 class Brought(BaseModel):
@@ -34,7 +42,7 @@ class Brought(BaseModel):
         "", max_length=500, description="What citations show, e.g. `notes/may.md`; default: the id."
     )
     title: str = Field("", max_length=1_000)
-    meta: dict[str, str | int | float | bool | list[str]] = Field(
+    meta: dict[str, str | bool | Whole | Real | list[str]] = Field(
         {}, max_length=64, description="Facts to filter by."
     )
 
@@ -79,12 +87,27 @@ class Jobs:
     """Jobs in a folder, a file each; what is told is on the disk.
 
     Args:
-        folder: made where it is not there.
+        folder: made where it is not there, for its owner alone: it holds what was brought.
+
+    Raises:
+        ConfigError: another server has it.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = (folder / "lock").open("w")
+        try:
+            portalocker.lock(self._lock, portalocker.LOCK_EX | portalocker.LOCK_NB)
+        except portalocker.LockException:
+            self._lock.close()
+            raise ConfigError(
+                f"another server has the jobs in {folder}", hint="set serve.jobs to another folder"
+            ) from None
+
+    def close(self) -> None:
+        """Let another server have them."""
+        self._lock.close()
 
     def submit(self, request: Request) -> Job:
         """Take a job on: once this returns, it will be done.
@@ -120,7 +143,13 @@ class Jobs:
         """All that is not finished, the oldest first; after a crash also what was begun."""
         found = []
         for name in sorted(self._names(".todo")):
-            kept = _Kept.model_validate_json((self._folder / name).read_text(encoding="utf-8"))
+            path = self._folder / name
+            try:
+                kept = _Kept.model_validate_json(path.read_text(encoding="utf-8"))
+            except ValueError:  # one damaged file must not keep the others from being done
+                logger.exception("%s is no job, and is put aside", path)
+                os.replace(path, path.with_suffix(".bad"))
+                continue
             found.append((kept.job, kept.request))
         return found
 

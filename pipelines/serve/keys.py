@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Self
@@ -18,6 +19,7 @@ __all__ = ["TENANT_FIELD", "Access", "Keys", "Role"]
 TENANT_FIELD = "tenant"
 """The field of a document's metadata that says whose it is."""
 
+_TENANT = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _FEWEST = 16  # characters of a key: fewer can be guessed
 
 
@@ -94,8 +96,8 @@ class Keys:
             role, tenant = (grant, "") if isinstance(grant, str) else (grant.role, grant.tenant)
             if role not in Role.__members__:
                 raise _unreadable(f"no role {role!r}")
-            if isinstance(grant, _Grant) and "tenant" in grant.model_fields_set and not tenant:
-                raise _unreadable("a tenant has no name")
+            if isinstance(grant, _Grant) and "tenant" in grant.model_fields_set:
+                _require_name(tenant)
             if len(key) < _FEWEST or not key.isascii() or not key.isprintable():
                 raise _unreadable(f"a key has fewer than {_FEWEST} characters, or odd ones")
             hashed = _digest(key)
@@ -116,6 +118,12 @@ class Keys:
 
 def _digest(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
+
+
+def _require_name(tenant: str) -> None:
+    """Refuse names that a filter would read as a number or a truth value, and match others with."""
+    if not _TENANT.fullmatch(tenant) or tenant in ("true", "false"):
+        raise _unreadable("a tenant's name is small letters, digits, - and _, a letter first")
 
 
 def _unreadable(why: str) -> ConfigError:

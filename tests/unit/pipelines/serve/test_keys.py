@@ -37,6 +37,9 @@ def test_without_keys_everybody_may_do_everything() -> None:
     "text",
     ["no json", "[]", '{"short": "read"}', f'{{"{READ}": "king"}}', f'{{"{READ}": 3}}',
      f'{{"{READ}": {{"role": "read", "tenant": ""}}}}', f'{{"{READ}": {{"tenant": "x"}}}}',
+     f'{{"{READ}": {{"role": "read", "tenant": "007"}}}}',
+     f'{{"{READ}": {{"role": "read", "tenant": "true"}}}}',
+     f'{{"{READ}": {{"role": "read", "tenant": "a|b"}}}}',
      f'{{"{READ}": {{"role": "read", "other": "x"}}}}', '{"sixteen-chars-ü!": "read"}'],
 )  # fmt: skip
 def test_what_cannot_be_read_is_told_without_a_key(text: str) -> None:
