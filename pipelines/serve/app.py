@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -29,7 +30,7 @@ from pipelines.serve.state import ServerState
 from rag.errors import ConfigError
 from rag.generation.base import Generator
 from rag.index import Index
-from rag.settings import ServeSettings
+from rag.settings import ServeSettings, Settings
 
 __all__ = ["create_app", "require_safe"]
 
@@ -75,7 +76,7 @@ def create_app(index: Index, generator: Generator) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        desk, jobs = Desk(index, generator), Jobs(settings.jobs)
+        desk, jobs = Desk(index, generator), Jobs(_jobs_folder(index.settings))
         rate = RateLimit(settings.requests_per_minute)
         clerk = Clerk(jobs, desk)
         app.state.server = ServerState(keys, rate, desk, clerk, Metrics(desk.slots))
@@ -104,6 +105,11 @@ def create_app(index: Index, generator: Generator) -> FastAPI:
     app.add_middleware(BoundedBodies, most=settings.most_bytes, of_paths=most)
     app.add_middleware(_Watched)
     return app
+
+
+def _jobs_folder(settings: Settings) -> Path:
+    index = settings.store.path
+    return settings.serve.jobs or index.with_name(f"{index.name}-jobs")
 
 
 class _Watched:

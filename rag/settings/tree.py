@@ -383,7 +383,11 @@ class ServeSettings(_Group):
     sources: tuple[str, ...] = Field(
         (), description="what a request may have ingested: folders and all in them, or sources"
     )
-    jobs: Path = Field(Path(".spanrag-jobs"), description="folder of what is to be ingested")
+    jobs: Path | None = Field(
+        None,
+        description="folder of what is to be ingested; default: beside the embedded index, its "
+        "name with -jobs",
+    )
 
     @field_validator("api_keys", mode="before")
     @classmethod

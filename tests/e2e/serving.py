@@ -33,7 +33,6 @@ TABLE = json.dumps({KEYS[name]: role for name, role in ROLES.items()})
 @contextmanager
 def serving(where: Path, generation: dict[str, Any] | None = None, **serve: Any) -> Iterator[str]:
     """The address of a server over the index there."""
-    serve.setdefault("jobs", where.with_name(f"{where.name}-jobs"))
     settings = Settings(store={"path": where}, generation=generation or {}, serve=serve)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         app = create_app(*open_parts(settings, create=True))
