@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -257,13 +258,20 @@ class LlmGenerator:
             if prompt.orders
             else self._llm.stream_complete(prompt.request, formatted=True, **options)
         )
-        for part in parts:
-            delta = part.delta or ""
-            text += delta
-            raw = part.raw if raw is None or used_tokens(part.raw) else raw
-            if not prompt.orders and "\n" in text.lstrip():
-                break  # a third example begins
-            watch(delta)
+        try:
+            for part in parts:
+                delta = part.delta or ""
+                text += delta
+                raw = part.raw if raw is None or used_tokens(part.raw) else raw
+                if not prompt.orders and "\n" in text.lstrip():
+                    break  # a third example begins
+                watch(delta)
+        except BaseException:
+            # Who stops listening has the engine stop. LlamaIndex leaves the stream under its own in
+            # a cycle, where it would hang on, and the engine write on, until chance collects it.
+            parts.close()
+            gc.collect()
+            raise
         return _first_line_of(prompt, text), raw
 
     def _generation(self, request: _Request, text: str, raw: Any) -> Generation:

@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -53,8 +54,8 @@ def chat_server() -> Iterator[int]:
 class Proxy:
     """Forwards to the real server, after it has failed in the ways of `script`, one a request.
 
-    A way is a status with headers, "drop" (hangs up), "hang" (never answers) or "break" (hangs up
-    in the middle of the answer).
+    A way is a status with headers, "drop" (hangs up), "hang" (never answers), "break" (hangs up
+    in the middle of the answer) or "linger" (repeats a piece of the answer for ever).
     """
 
     upstream: int
@@ -107,32 +108,40 @@ class _Handler(BaseHTTPRequestHandler):
             status, headers = way
             self._send(status, headers, b'{"error": {"message": "as told"}}')
         elif way != "drop":
-            self._forward(body, breaks=way == "break")
+            self._forward(body, way)
 
-    def _forward(self, body: bytes, *, breaks: bool) -> None:
+    def _forward(self, body: bytes, way: Any) -> None:
         upstream = http.client.HTTPConnection("127.0.0.1", self.proxy.upstream, timeout=120)
         headers = {"Content-Type": "application/json", "Connection": "close"}
         upstream.request("POST", self.path, body, headers)
         with closing(upstream), upstream.getresponse() as response:
             if json.loads(body).get("stream"):
-                self._stream(response, breaks=breaks)
+                self._stream(response, way)
             else:
                 self._send(response.status, {}, response.read())
 
-    def _stream(self, response: http.client.HTTPResponse, *, breaks: bool) -> None:
+    def _stream(self, response: http.client.HTTPResponse, way: Any) -> None:
         self.send_response(response.status)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         try:
             for number, line in enumerate(response):
-                self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
-                self.wfile.flush()
-                if breaks and number > 6:
+                self._send_part(line)
+                if way == "break" and number > 6:
                     return
+                while way == "linger" and number > 1 and b'"content"' in line:
+                    self._send_part(line)
+                    time.sleep(0.02)
             self.wfile.write(b"0\r\n\r\n")
         except OSError:  # the client has left
             self.proxy.left.set()
+
+    def _send_part(self, line: bytes) -> None:
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
+        if line.startswith(b"data:"):
+            self.wfile.write(b"1\r\n\n\r\n")
+        self.wfile.flush()
 
     def _send(self, status: int, headers: dict[str, str], body: bytes) -> None:
         self.send_response(status)

@@ -280,19 +280,27 @@ def test_a_model_streams_and_a_client_that_leaves_stops_it(
     where: Path, tmp_path: Path, proxy: Any
 ) -> None:
     shutil.copytree(where, tmp_path / "index")
-    generation = {**GENERATION, "url": proxy.base, "max_tokens": 160, "temperature": 1.5}
+    proxy.script = ["linger", "linger"]
+    generation = {**GENERATION, "url": proxy.base}
     body = {"question": ASKED, "stream": True}
     with serving(tmp_path / "index", generation) as base, client(base) as asking:
         with asking.stream("POST", "/v1/query", json=body) as answer:
             for line in answer.iter_lines():
                 if line == "event: text":
                     break
-        assert proxy.left.wait(timeout=60) or proxy.open == 0
+            assert proxy.open == 1
+        assert proxy.left.wait(timeout=60)
         until(lambda: metric(base, "spanrag_questions_under_way") == 0)
-        told = asking.post("/v1/query", json={**body, "stream": True})
-        parts = [data["text"] for name, data in events(told.text) if name == "text"]
-        assert len(parts) > 1
-        name, final = events(told.text)[-1]
+
+        proxy.left.clear()
+        with pytest.raises(httpx.ReadTimeout):
+            asking.post("/v1/query", json={"question": ASKED}, timeout=2)
+        assert proxy.left.wait(timeout=60)
+        until(lambda: metric(base, "spanrag_questions_under_way") == 0)
+
+        told = events(asking.post("/v1/query", json=body).text)
+        assert len([data for name, data in told if name == "text"]) > 1
+        name, final = told[-1]
         assert name == "answer"
         assert final["ledger"][3]["llm_tokens"] > 0
 
