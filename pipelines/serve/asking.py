@@ -198,7 +198,6 @@ class Desk:
         self.index.close()
 
     def _answer(self, asked: Asked, tell: Callable[[Happening], None]) -> None:
-        engine = self._engine(asked.options)
         steps: list[Staged] = []
 
         def observe(stage: str, context: Context) -> None:
@@ -206,6 +205,7 @@ class Desk:
             tell(steps[-1])
 
         with self._narrowing:
+            engine = self._engine(asked.options)  # in here: its store may be about to be closed
             gathered = engine.gather(
                 asked.question,
                 top_k=asked.top_k,

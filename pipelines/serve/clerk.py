@@ -93,7 +93,9 @@ class Clerk:
 
     def _done(self, settings: Settings, todo: Todo) -> dict[str, Job]:
         """What became of the jobs, as far as the process that writes came."""
-        now, requests = {job.id: job for job, _ in todo}, {job.id: each for job, each in todo}
+        fresh = {"report": None, "error": None, "done": 0, "total": 0}
+        now = {job.id: job.model_copy(update=fresh) for job, _ in todo}
+        requests = {job.id: request for job, request in todo}
         context = multiprocessing.get_context("spawn")
         hears, tells = context.Pipe(duplex=False)
         self._process = context.Process(target=work, args=(settings, todo, tells), daemon=True)
@@ -101,7 +103,8 @@ class Clerk:
         tells.close()
         for job_id, what, value in _messages(hears):
             now[job_id] = now[job_id].model_copy(update={what: value})
-            self.jobs.update(now[job_id], requests[job_id])
+            if what not in ("report", "error"):  # those are true once the outcome is served
+                self.jobs.update(now[job_id], requests[job_id])
         self._process.join()
         self._process = None
         return now

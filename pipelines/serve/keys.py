@@ -95,7 +95,7 @@ class Keys:
         for key, grant in table.items():
             role, tenant = (grant, "") if isinstance(grant, str) else (grant.role, grant.tenant)
             if role not in Role.__members__:
-                raise _unreadable(f"no role {role!r}")
+                raise _unreadable("there is no such role")
             if isinstance(grant, _Grant) and "tenant" in grant.model_fields_set:
                 _require_name(tenant)
             if len(key) < _FEWEST or not key.isascii() or not key.isprintable():
