@@ -26,7 +26,6 @@ __all__ = ["Clerk"]
 
 _LOOK = 5.0  # seconds between two looks at what waits, where nobody rings
 _MOST_ATTEMPTS = 3  # at a job at which the process dies
-_TROUBLE = 5.0  # seconds to wait after it
 
 logger = logging.getLogger(__name__)
 
