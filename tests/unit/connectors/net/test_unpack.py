@@ -35,7 +35,14 @@ def test_what_follows_is_passed_over() -> None:
     assert b"".join(unpack([gzip.compress(b"x") + b"\0\0\0", b"\0"])) == b"x"
 
 
-@pytest.mark.parametrize("data", [b"not gzip", gzip.compress(BODY)[:-1], gzip.compress(BODY)[:50]])
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"not gzip", id="not gzip"),
+        pytest.param(gzip.compress(BODY)[:-1], id="a byte short"),
+        pytest.param(gzip.compress(BODY)[:50], id="fifty bytes of it"),
+    ],
+)
 def test_damage_is_an_error(data: bytes) -> None:
     with pytest.raises(zlib.error):
         list(unpack([data]))
