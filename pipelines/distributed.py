@@ -394,7 +394,7 @@ class _Writer(_Stage):
         if document is None:
             return item
         if served and served.revision == document.revision and not served.twin_of:
-            self._store.describe(document)
+            self._twins.renew(document, served)
             return replace(item, did="unchanged")
         stays = served is not None and self._twins.stays(document, served)
         if not stays and (original := self._twins.find(document)):

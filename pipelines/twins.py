@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 from rag.duplicates import marks_of, standing
+from rag.ids import digest
 from rag.settings import IngestSettings
 from rag.spans import Span
 from rag.store import DocumentRecord, Store
@@ -27,13 +28,15 @@ class Original(NamedTuple):
 class Twins:
     """Which documents are copies, and what becomes of the copies when an original goes.
 
+    A copy is of the same *circle* as its original: who may see the one is told of the other.
+
     Originals are found by their marks in the store, so no memory grows with the corpus; those of
     this run that are not stored yet are remembered until they are. One instance writes to a store
     at a time: it counts the copies.
 
     Args:
         store: an open store.
-        settings: `duplicates` says what counts as a copy.
+        settings: `duplicates` says what counts as a copy, `copies_within` what a circle is.
         going: documents that this run will retire; nothing is linked to them.
     """
 
@@ -43,6 +46,7 @@ class Twins:
         self._store = store
         self._kind = settings.duplicates
         self._threshold = settings.near_duplicate if self._kind == "near" else 1.0
+        self._circle = settings.copies_within
         self._going = going
         self._marks: dict[str, tuple[str, ...]] = {}
         self._coming: dict[str, Document] = {}
@@ -82,8 +86,16 @@ class Twins:
             return ()
         if document.id not in self._marks:
             near = self._threshold < 1
-            self._marks[document.id] = marks_of(document.title, document.text, near=near)
+            marks = marks_of(document.title, document.text, near=near)
+            if circle := self._circle_of(document.meta):
+                marks = tuple(f"{circle} {mark}" for mark in marks)
+            self._marks[document.id] = marks
         return self._marks[document.id]
+
+    def _circle_of(self, meta: Mapping[str, Any]) -> str:
+        """A digest of what a document has of the fields that make a circle, or "" of none."""
+        values = {name: sorted(_words(meta[name])) for name in self._circle if name in meta}
+        return digest(sorted(values.items())) if values else ""
 
     def remember(self, document: Document, original: Original | None = None) -> None:
         """This run will store the document, or link it: what the store has of it is going."""
@@ -110,6 +122,19 @@ class Twins:
             return False
         whole = standing(self._store.text(current), document.text, 1.0)
         return whole is not None and self._store.copied_whole(current)
+
+    def renew(self, document: Document, served: DocumentRecord) -> None:
+        """Renew what is said of a document whose text is the same.
+
+        Where that puts it in another circle, its copies stay behind, with text of their own.
+        """
+        if self._circle_of(document.meta) == self._circle_of(served.meta):
+            self._store.describe(document)
+            return
+        self.leave(served)
+        self._store.tell(served.doc_id)  # of nobody
+        self._store.describe(document, self.marks(document))
+        self._marks.pop(document.id, None)
 
     def link(self, document: Document, original: Original) -> None:
         """Have the store keep of a copy only what it is called, where it is, and of what."""
@@ -151,3 +176,9 @@ class Twins:
         elif heir := self._store.bequeath(current):
             self._copies[heir] = self._copies.pop(current.doc_id, 1) - 1
             self.heirs += 1
+
+
+def _words(value: Any) -> list[str]:
+    """Each value a field has, as the store has it, which knows truth values by name only."""
+    values = value if isinstance(value, (list, tuple)) else [value]
+    return [str(each).lower() if isinstance(each, bool) else str(each) for each in values]

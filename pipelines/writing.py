@@ -112,7 +112,7 @@ class Writer:
         """Queue one document; it is served once its last chunk is written."""
         served = task.served
         if served is not None and served.revision == document.revision and not served.twin_of:
-            self._submit(lambda: self._index.store.describe(document))
+            self._submit(lambda: self._twins.renew(document, served))
             self._report.unchanged += 1
             self.passed_over()
             return

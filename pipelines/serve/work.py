@@ -76,12 +76,7 @@ class _Told:
 def _done(index: Index, request: Request, progress: _Told) -> dict[str, Any]:
     if request.kind == "delete":
         return {"retired": int(_deleted(index, request.doc_id))}
-    settings = index.settings
-    if request.tenant:  # no chunk of one tenant is to stand for another's document
-        own = settings.ingest.model_copy(update={"duplicates": "keep"})
-        settings = settings.model_copy(update={"ingest": own})
-        index = Index(settings, index.store, index.embedder, index.sentences)
-    sources: list[Connector] = [connect(source, settings) for source in request.sources]
+    sources: list[Connector] = [connect(source, index.settings) for source in request.sources]
     if request.documents:
         sources.append(BroughtDocuments(request.documents, request.tenant))
     return asdict(ingest(index, sources, prune=request.prune, progress=progress))

@@ -326,6 +326,9 @@ class IngestSettings(_Group):
     near_duplicate: float = Field(
         0.9, ge=0.5, le=1, description="of an original's words that a near copy must make up"
     )
+    copies_within: tuple[str, ...] = Field(
+        ("tenant",), description="fields of metadata: documents that differ in one are no copies"
+    )
     max_delete_fraction: float = Field(
         0.2, ge=0, le=1, description="of a source's documents --prune may retire without --yes"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, Self
 
 from rag.embedding.base import Vectors
@@ -23,7 +23,7 @@ class DocumentRecord:
 
     `live` revisions are searched; the others were being written when a run ended (their `tokens`
     are 0: nobody had counted to the end). One with `twin_of` is a link: it says that the document
-    is a copy of that other one, and has no chunks of its own.
+    is a copy of that other one, and has no chunks of its own: it `stands` there in the other's text.
     """
 
     doc_id: str
@@ -38,6 +38,8 @@ class DocumentRecord:
     live: bool
     twin_of: str = ""
     title: str = ""
+    meta: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    stands: Span | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +113,11 @@ class Store(Protocol):
     def retire(self, doc_id: str) -> None:
         """Delete a document, every revision of it."""
 
-    def describe(self, document: Document) -> None:
-        """Renew what is said of a served revision (source, meta, fingerprint), not its vectors."""
+    def describe(self, document: Document, marks: Sequence[str] | None = None) -> None:
+        """Renew what is said of a served revision (source, meta, fingerprint), not its vectors.
+
+        Its marks stay as they are, where none are given.
+        """
 
     def served(self, doc_id: str) -> DocumentRecord | None:
         """The revision of a document that is served, or its link."""

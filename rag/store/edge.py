@@ -247,12 +247,12 @@ class EdgeStore(Links):
         """Delete a document, every revision of it."""
         self._drop({"doc_id": doc_id})
 
-    def describe(self, document: Document) -> None:
-        """Renew source, meta and fingerprint of a served revision."""
+    def describe(self, document: Document, marks: Sequence[str] | None = None) -> None:
+        """Renew source, meta and fingerprint of a served revision, and its marks where given."""
         this: list[Any] = [_equals("doc_id", document.id), _equals("revision", document.revision)]
         for must, payload in (
             (this, schema.description(document)),
-            ([*this, _equals("ordinal", 0)], schema.document_facts(document)),
+            ([*this, _equals("ordinal", 0)], schema.document_facts(document, marks)),
         ):
             self._update(q.UpdateOperation.set_payload_by_filter(q.Filter(must=must), payload))
 

@@ -65,7 +65,7 @@ def payload_of(document: Document, chunk: Chunk, marks: Sequence[str] = ()) -> d
         **description(document),
     }
     if chunk.ordinal == 0:
-        payload |= document_facts(document) | {"marks": [*marks]}
+        payload |= document_facts(document, marks)
     return payload
 
 
@@ -79,14 +79,15 @@ def description(document: Document) -> dict[str, Any]:
     return {"source": document.source, "name": document.name, "meta": meta}
 
 
-def document_facts(document: Document) -> dict[str, Any]:
-    """What only chunk 0 carries: by it a sync sees what there is."""
-    return {
+def document_facts(document: Document, marks: Sequence[str] | None = None) -> dict[str, Any]:
+    """What only chunk 0 carries: by it a sync sees what there is, and, by marks, what is alike."""
+    facts = {
         "namespace": document.namespace,
         "key": document.key,
         "fingerprint": document.fingerprint,
         "meta_digest": document.meta_digest,
     }
+    return facts if marks is None else {**facts, "marks": [*marks]}
 
 
 def also_of(copy: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,6 +134,8 @@ def record_of(payload: Mapping[str, Any]) -> DocumentRecord:
         live=payload["state"] in (LIVE, LINKED),
         twin_of=payload.get("twin_of", ""),
         title=payload.get("title", ""),
+        meta=payload.get("meta", {}),
+        stands=Span(*payload["stands"]) if "stands" in payload else None,
     )
 
 
@@ -149,4 +152,6 @@ RECORD_FIELDS = [
     "state",
     "twin_of",
     "title",
+    "meta",
+    "stands",
 ]

@@ -278,8 +278,8 @@ class ServerStore(Links):
         """Delete a document, every revision of it."""
         self._drop({"doc_id": doc_id})
 
-    def describe(self, document: Document) -> None:
-        """Renew source, meta and fingerprint of a served revision."""
+    def describe(self, document: Document, marks: Sequence[str] | None = None) -> None:
+        """Renew source, meta and fingerprint of a served revision, and its marks where given."""
         this: list[m.Condition] = [
             _equals("doc_id", document.id),
             _equals("revision", document.revision),
@@ -287,7 +287,7 @@ class ServerStore(Links):
         with self._translated():
             for must, payload in (
                 (this, schema.description(document)),
-                ([*this, _equals("ordinal", 0)], schema.document_facts(document)),
+                ([*this, _equals("ordinal", 0)], schema.document_facts(document, marks)),
             ):
                 self._client.set_payload(
                     self._collection, payload, points=m.Filter(must=must), wait=True

@@ -77,6 +77,7 @@ def test_a_link_is_a_record_and_no_chunk(store: Store) -> None:
     assert (link.doc_id, link.twin_of, link.live) == (copy.id, original.id, True)
     assert (link.fingerprint, link.source, link.key) == ("of b.txt", "docs/b.txt", "b.txt")
     assert {record.doc_id for record in store.documents()} == {original.id, copy.id}
+    assert link.stands == WHOLE
     assert store.served(copy.id) == link
     assert store.served("00000000-0000-0000-0000-000000000000") is None
 

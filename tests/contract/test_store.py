@@ -372,6 +372,7 @@ def test_a_record_says_all_that_a_sync_needs_to_know(store: Store) -> None:
         meta_digest=of.meta_digest,
         tokens=0,
         live=False,
+        meta={"year": 2024},
     )
     assert list(store.documents()) == [staged]
     store.commit(of.id, of.revision, 12)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from tiny_index import open_tiny
@@ -21,13 +22,14 @@ from rag.types import Document
 class Shelf:
     """Documents by name; what is on it can be changed."""
 
-    def __init__(self, texts: Mapping[str, str], namespace: str = "shelf") -> None:
+    def __init__(self, texts: Mapping[str, str], namespace: str = "shelf", **meta: Any) -> None:
         self.texts = dict(texts)
         self.namespace = namespace
+        self.meta = meta
 
     def list(self) -> Iterable[SourceRef]:
         return [
-            SourceRef(key, f"{self.namespace}/{key}", key, digest(text))
+            SourceRef(key, f"{self.namespace}/{key}", key, digest([text, self.meta]))
             for key, text in self.texts.items()
         ]
 
@@ -35,7 +37,7 @@ class Shelf:
         return True
 
     def fetch(self, ref: SourceRef) -> Document:
-        meta = {"shelf": self.namespace, "book": ref.key}
+        meta = {"shelf": self.namespace, "book": ref.key, **self.meta}
         return Document(
             self.namespace,
             ref.key,
@@ -213,6 +215,36 @@ def test_an_original_has_so_many_copies_and_no_more(index: Index) -> None:
         "shelf/101",
     ]
     check_nothing_is_lost(index, shelf)
+
+
+def test_copies_are_linked_within_a_circle_only(index: Index) -> None:
+    ours = Shelf({"a": about("alpha"), "b": about("alpha")}, "ours", tenant="acme")
+    theirs = Shelf({"a": about("alpha"), "b": about("alpha")}, "theirs", tenant=["globex", "xy"])
+    same = Shelf({"a": about("alpha")}, "same", tenant=["xy", "globex"])
+    nobodys = Shelf({"a": about("alpha")}, "nobodys")
+    assert run(index, ours, theirs, same, nobodys).linked == 3
+    assert held(index) == {
+        "ours/a": "", "ours/b": "ours/a",
+        "theirs/a": "", "theirs/b": "theirs/a", "same/a": "theirs/a",
+        "nobodys/a": "",
+    }  # fmt: skip
+    check_nothing_is_lost(index, ours, theirs, same, nobodys)
+
+
+@pytest.mark.parametrize("moves", ["a", "b"], ids=["the original", "the copy"])
+def test_what_moves_to_another_circle_leaves_its_copies_behind(index: Index, moves: str) -> None:
+    moving = Shelf({moves: about("alpha")}, f"0{moves}" if moves == "a" else "2b", tenant="acme")
+    stays = Shelf({"stays": about("alpha")}, "1", tenant="acme")
+    shelves = (moving, stays) if moves == "a" else (stays, moving)
+    assert run(index, *shelves).linked == 1
+    moving.meta["tenant"] = "globex"
+    run(index, *shelves)
+    assert set(held(index).values()) == {""}
+    check_nothing_is_lost(index, *shelves)
+    beside = Shelf({"beside": about("alpha")}, "3", tenant="globex")
+    run(index, *shelves, beside)
+    assert held(index)["3/beside"] == f"{moving.namespace}/{moves}"
+    check_nothing_is_lost(index, *shelves, beside)
 
 
 def test_an_heir_is_no_change_in_the_report(index: Index) -> None:
