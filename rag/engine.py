@@ -13,7 +13,7 @@ from rag.attribution import encoder_of, load_attributor
 from rag.clustering import ClusterContext, SummariseClusters, SummaryCache
 from rag.errors import ConfigError
 from rag.evidence.reader import load_reader
-from rag.generation.base import Generation, Generator, Summariser, Watch, Writer
+from rag.generation.base import Generator, Summariser, Watch, Writer
 from rag.grounding.citations import resolve_citations
 from rag.grounding.sift import QuotedSticker, SiftGenerator
 from rag.grounding.verify import unsupported
@@ -24,6 +24,7 @@ from rag.routing.routed import RoutedIndex
 from rag.settings import SelectionSettings
 from rag.stages import Stage
 from rag.store import Condition
+from rag.trace import booked, code_of, mark, spanned
 from rag.types import Answer, Context, Remark
 
 __all__ = [
@@ -94,8 +95,9 @@ class QueryEngine:
         Raises:
             StoreError, ModelError: retrieval or generation failed; everything else degrades.
         """
-        gathered = self.gather(question, top_k=top_k, conditions=conditions, observe=observe)
-        return self.answer(gathered, watch=watch)
+        with spanned("rag.query"):
+            gathered = self.gather(question, top_k=top_k, conditions=conditions, observe=observe)
+            return self.answer(gathered, watch=watch)
 
     def gather(
         self,
@@ -113,10 +115,12 @@ class QueryEngine:
         counter = self._index.embedder.counter
         ledger = TokenLedger(unit=counter.name)
         began = time.perf_counter()
-        context, note, degraded = _retrieved(self._index, question, top_k, conditions)
-        tokens = counter.total(context.pieces)
-        seconds = time.perf_counter() - began
-        ledger.add(Entry("retrieve", tokens, tokens, seconds=seconds, note=note, degraded=degraded))
+        with spanned("rag.retrieve") as figures:
+            context, note, degraded = _retrieved(self._index, question, top_k, conditions)
+            tokens = counter.total(context.pieces)
+            seconds = time.perf_counter() - began
+            entry = Entry("retrieve", tokens, tokens, seconds=seconds, note=note, degraded=degraded)
+            figures.update(booked(ledger.add(entry)))
         observe("retrieve", context)
         for stage in self._stages:
             context = self._narrow(stage, question, context, ledger)
@@ -132,10 +136,19 @@ class QueryEngine:
         question, context, ledger = gathered
         reason = self.lacking(context)
         if reason:
-            return Answer(
+            answer = Answer(
                 question, f"{ABSTENTION} ({reason}).", (), context, ledger, abstained=True
             )
-        return self._answer(question, context, ledger, watch)
+        else:
+            answer = self._answer(question, context, ledger, watch)
+        mark(
+            {
+                "spanrag.abstained": answer.abstained,
+                "spanrag.citations": len(answer.citations),
+                "spanrag.unsupported": len(answer.unsupported),
+            }
+        )
+        return answer
 
     def lacking(self, context: Context) -> str:
         """Why a context holds no answer, so that the engine abstains, or ""."""
@@ -153,15 +166,16 @@ class QueryEngine:
         tokens_in = counter.total(context.pieces)
         began = time.perf_counter()
         degraded = ""
-        try:
-            narrowed = stage(question, replace(context, remark=Remark()))
-            tokens_out = counter.total(narrowed.pieces)
-        except Exception as error:
-            logger.warning("stage %s failed, going on without it", stage.name, exc_info=True)
-            degraded = f"{type(error).__name__}: {error}".splitlines()[0]
-            narrowed, tokens_out = replace(context, remark=Remark()), tokens_in
-        ledger.add(
-            Entry(
+        with spanned(f"rag.{stage.name}") as figures:
+            try:
+                narrowed = stage(question, replace(context, remark=Remark()))
+                tokens_out = counter.total(narrowed.pieces)
+            except Exception as error:
+                logger.warning("stage %s failed, going on without it", stage.name, exc_info=True)
+                degraded = f"{type(error).__name__}: {error}".splitlines()[0]
+                narrowed, tokens_out = replace(context, remark=Remark()), tokens_in
+                figures["error.type"] = code_of(error)
+            entry = Entry(
                 stage.name,
                 tokens_in,
                 tokens_out,
@@ -172,7 +186,7 @@ class QueryEngine:
                 note=narrowed.remark.note,
                 overruled=narrowed.remark.overruled,
             )
-        )
+            figures.update(booked(ledger.add(entry)))
         return narrowed
 
     def _answer(
@@ -181,13 +195,12 @@ class QueryEngine:
         counter = self._index.embedder.counter
         tokens_in = counter.total(context.pieces)
         began = time.perf_counter()
-        written = self._generator.generate(question, context, watch=watch)
-        for step in written.steps:
-            told = _told(written, step.stage)
-            ledger.add(replace(step, tokens_in=tokens_in, tokens_out=counter.count(told)))
-        seconds = time.perf_counter() - began - sum(step.seconds for step in written.steps)
-        ledger.add(
-            Entry(
+        with spanned("rag.generate") as figures:
+            written = self._generator.generate(question, context, watch=watch)
+            for step in written.steps:
+                ledger.add(step)
+            seconds = time.perf_counter() - began - sum(step.seconds for step in written.steps)
+            entry = Entry(
                 "generate",
                 tokens_in,
                 counter.count(written.text),
@@ -197,16 +210,18 @@ class QueryEngine:
                 written.degraded,
                 llm_cached=written.cached_tokens,
             )
-        )
+            figures.update(booked(ledger.add(entry)))
         grounding = written.grounding
         if not written.text.strip() or _NOT_FOUND.fullmatch(written.text.strip()):
             reason = written.abstains or f"{self._generator.name} found none in the sources"
             text = f"{ABSTENTION} ({reason})."
             return Answer(question, text, (), context, ledger, abstained=True, grounding=grounding)
         began = time.perf_counter()
-        resolved = resolve_citations(written.text, context)
-        quoted = sum(counter.count(citation.quote) for citation in resolved.citations)
-        ledger.add(Entry("verify", tokens_in, quoted, seconds=time.perf_counter() - began))
+        with spanned("rag.verify") as figures:
+            resolved = resolve_citations(written.text, context)
+            quoted = sum(counter.count(citation.quote) for citation in resolved.citations)
+            entry = Entry("verify", tokens_in, quoted, seconds=time.perf_counter() - began)
+            figures.update(booked(ledger.add(entry)))
         return Answer(
             question,
             resolved.text,
@@ -229,15 +244,6 @@ def _retrieved(
     return Context.of(index.search(question, top_k=top_k, conditions=conditions)), "", ""
 
 
-def _told(written: Generation, step: str) -> str:
-    """What a step of grounding came to: the facts of its sticker, or the plain answer."""
-    rounds = written.grounding.rounds if written.grounding else ()
-    for each in rounds:
-        if step.endswith(each.stage):
-            return " ".join(fact.text for fact in each.sticker.facts)
-    return written.text if step.endswith("plain") else ""
-
-
 def _grounded(index: Searched, generator: Generator) -> Generator:
     """The generator, held to the facts of its context as the settings want it (SIFT).
 
@@ -250,7 +256,7 @@ def _grounded(index: Searched, generator: Generator) -> Generator:
     budget = SelectionSettings(budget=settings.sticker_tokens)
     narrow = selection_stage(index, budget)
     if isinstance(generator, Writer):
-        return SiftGenerator(generator, settings, narrow)
+        return SiftGenerator(generator, settings, narrow, index.embedder.counter)
     if settings.mode == "extractive":
         return QuotedSticker(generator, narrow)
     raise ConfigError(

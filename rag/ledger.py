@@ -43,9 +43,10 @@ class TokenLedger:
     def __iter__(self) -> Iterator[Entry]:
         return iter(self.entries)
 
-    def add(self, entry: Entry) -> None:
-        """Book one stage."""
+    def add(self, entry: Entry) -> Entry:
+        """Book one stage; the entry comes back."""
         self.entries.append(entry)
+        return entry
 
     @property
     def seconds(self) -> float:

@@ -6,6 +6,7 @@ import gc
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
@@ -19,8 +20,9 @@ from rag.generation.prompt import (
     complete_summary,
 )
 from rag.generation.reasoning import without_reasoning
-from rag.generation.usage import cached_tokens, reading_speed, used_tokens
+from rag.generation.usage import cached_tokens, read_and_written, reading_speed, used_tokens
 from rag.tokens import TokenCounter
+from rag.trace import Figures, calling
 from rag.types import Context
 
 if TYPE_CHECKING:
@@ -148,7 +150,11 @@ class LlmGenerator:
             for seed in range(len(requests))
         ]
         if len(requests) > 1 and self._concurrency > 1:
-            return list(self._threads.map(self._ask, requests, seeded))
+            asking = [
+                self._threads.submit(copy_context().run, self._ask, request, each)
+                for request, each in zip(requests, seeded, strict=True)
+            ]
+            return [each.result() for each in asking]
         return list(map(self._ask, requests, seeded))
 
     def summarise(self, texts: Sequence[str], words: int) -> Generation:
@@ -206,7 +212,9 @@ class LlmGenerator:
     ) -> Generation:
         """One call."""
         try:
-            text, raw = self._reply(request.prompt, options, watch)
+            with calling(self.name, _operation(request.prompt)) as figures:
+                text, raw = self._reply(request.prompt, options, watch)
+                figures.update(_usage(raw))
         except ModelError:
             raise
         except Exception as error:  # every engine behind LlamaIndex raises its own kinds
@@ -229,7 +237,9 @@ class LlmGenerator:
             for request in requests
         ]
         try:
-            replies = llm.complete_all(prompts, **options)
+            with calling(self.name, "text_completion") as figures:
+                replies = llm.complete_all(prompts, **options)
+                figures.update(_usage(*(reply.raw for reply in replies)))
         except ModelError:
             raise
         except Exception as error:
@@ -298,6 +308,23 @@ def _messages(prompt: Prompt) -> list[ChatMessage]:
         ChatMessage(prompt.orders, role=MessageRole.SYSTEM),
         ChatMessage(prompt.request, role=MessageRole.USER),
     ]
+
+
+def _operation(prompt: Prompt) -> str:
+    """As OpenTelemetry calls it."""
+    return "chat" if prompt.orders else "text_completion"
+
+
+def _usage(*raws: Any) -> Figures:
+    """What engines say of the tokens of their calls, together, as OpenTelemetry calls them."""
+    read, written = map(sum, zip(*map(read_and_written, raws), strict=True))
+    if not written:
+        return {}
+    return {
+        "gen_ai.usage.input_tokens": read,
+        "gen_ai.usage.output_tokens": written,
+        "gen_ai.usage.cache_read.input_tokens": sum(map(cached_tokens, raws)),
+    }
 
 
 def _first_line_of(prompt: Prompt, text: str) -> str:

@@ -158,6 +158,8 @@ class LocalLlm(CustomLLM):
         ending = set(ends if isinstance(ends, list) else [ends])
         length = next((at + 1 for at, token in enumerate(answer) if token in ending), len(answer))
         usage = {
+            "prompt_tokens": len(batch.ids[row]),
+            "completion_tokens": length,
             "total_tokens": len(batch.ids[row]) + length,
             "prompt_tokens_details": {"cached_tokens": batch.reused[row]},
         }

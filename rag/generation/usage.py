@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["cached_tokens", "reading_speed", "used_tokens"]
+__all__ = ["cached_tokens", "read_and_written", "reading_speed", "used_tokens"]
 
 _FEWEST_TIMED = 64  # prompt tokens; the speed of fewer is mostly overhead
 
@@ -24,6 +24,12 @@ def used_tokens(raw: Any) -> int:
     if output is not None:
         return int(output.numel())  # HuggingFaceLLM: the token ids themselves
     return int(_of(_of(raw, "usage"), "total_tokens") or 0)
+
+
+def read_and_written(raw: Any) -> tuple[int, int]:
+    """The tokens of a prompt and those of its completion, or 0 where the engine does not say."""
+    usage = _of(raw, "usage")
+    return int(_of(usage, "prompt_tokens") or 0), int(_of(usage, "completion_tokens") or 0)
 
 
 def cached_tokens(raw: Any) -> int:

@@ -34,6 +34,8 @@ from rag.grounding.prompts import (
 from rag.grounding.sticker import SCHEMA, Written, findings, ground, quoted_sticker, read_sticker
 from rag.ledger import Entry
 from rag.settings import GroundingSettings
+from rag.tokens import TokenCounter
+from rag.trace import booked, spanned
 from rag.types import Context, Grounding, Round, Sticker
 
 __all__ = ["Narrow", "QuotedSticker", "SiftGenerator"]
@@ -54,12 +56,16 @@ class SiftGenerator:
         writer: the language model.
         settings: extractive or model-written stickers, and what to do where nothing agrees.
         narrow: chooses the sentences of an extractive sticker.
+        counter: measures what each step took in and came to.
     """
 
-    def __init__(self, writer: Writer, settings: GroundingSettings, narrow: Narrow) -> None:
+    def __init__(
+        self, writer: Writer, settings: GroundingSettings, narrow: Narrow, counter: TokenCounter
+    ) -> None:
         self._writer = writer
         self._settings = settings
         self._narrow = narrow
+        self._counter = counter
 
     @property
     def name(self) -> str:
@@ -83,7 +89,7 @@ class SiftGenerator:
             ModelError: the model gives no plain answer either.
         """
         del watch  # which of its answers is given is known at the end
-        run = _Run(self._writer, self._settings, self._narrow, question, context)
+        run = _Run(self._writer, self._settings, self._narrow, self._counter, question, context)
         try:
             if self._settings.mode == "extractive":
                 run.extractive()
@@ -141,10 +147,12 @@ class _Run:
         writer: Writer,
         settings: GroundingSettings,
         narrow: Narrow,
+        counter: TokenCounter,
         question: str,
         context: Context,
     ) -> None:
         self._writer, self._settings, self._narrow = writer, settings, narrow
+        self._counter, self._tokens_in = counter, counter.total(context.pieces)
         self._question, self._context = question, context
         self._few_shot = writer.few_shot
         self._sticker = Sticker(question)
@@ -308,26 +316,33 @@ class _Run:
     def _booked(self, stage: str) -> Iterator[None]:
         """Book what is asked within as one step."""
         began, before = time.perf_counter(), len(self._asked)
-        try:
-            yield
-        finally:
-            asked = self._asked[before:]
-            last = self._rounds[-1] if self._rounds else None
-            note = ""
-            if last and last.stage == stage:
-                note = f"{'agreed' if last.agreed else 'not agreed'} ({last.rule})"
-            if self._sticker.dropped and stage != "plain":
-                note += f"; {self._sticker.dropped} facts without a source dropped"
-            self._steps.append(
-                Entry(
-                    f"sift: {stage}",
-                    llm_calls=sum(each.llm_calls for each in asked),
-                    llm_tokens=sum(each.llm_tokens for each in asked),
-                    llm_cached=sum(each.cached_tokens for each in asked),
-                    seconds=time.perf_counter() - began,
-                    note=note.removeprefix("; "),
-                )
-            )
+        with spanned(f"rag.sift.{stage}") as figures:
+            try:
+                yield
+            finally:
+                seconds = time.perf_counter() - began
+                self._steps.append(self._entry(stage, self._asked[before:], seconds))
+                figures.update(booked(self._steps[-1]))
+
+    def _entry(self, stage: str, asked: Sequence[Generation], seconds: float) -> Entry:
+        """What a step has cost, and what it came to: facts, or the plain answer."""
+        told, note = self._plain if stage == "plain" else "", ""
+        if self._rounds and self._rounds[-1].stage == stage:
+            last = self._rounds[-1]
+            told = " ".join(fact.text for fact in last.sticker.facts)
+            note = f"{'agreed' if last.agreed else 'not agreed'} ({last.rule})"
+        if self._sticker.dropped and stage != "plain":
+            note += f"; {self._sticker.dropped} facts without a source dropped"
+        return Entry(
+            f"sift: {stage}",
+            self._tokens_in,
+            self._counter.count(told),
+            llm_calls=sum(each.llm_calls for each in asked),
+            llm_tokens=sum(each.llm_tokens for each in asked),
+            llm_cached=sum(each.cached_tokens for each in asked),
+            seconds=seconds,
+            note=note.removeprefix("; "),
+        )
 
 
 def _same(one: Sticker, other: Sticker) -> bool:

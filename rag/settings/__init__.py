@@ -21,6 +21,7 @@ from rag.settings.tree import (
     Settings,
     StoreSettings,
     SynthesisSettings,
+    TelemetrySettings,
 )
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "Settings",
     "StoreSettings",
     "SynthesisSettings",
+    "TelemetrySettings",
     "load_settings",
     "profile_file",
     "profile_names",

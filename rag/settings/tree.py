@@ -40,6 +40,7 @@ __all__ = [
     "SourceSettings",
     "StoreSettings",
     "SynthesisSettings",
+    "TelemetrySettings",
 ]
 
 SECRET_OPTION = re.compile(r"(?i)(?:^|_)(?:key|token|secret|password)$")
@@ -406,6 +407,16 @@ class ClientSettings(_Group):
     timeout: float = Field(130.0, gt=0, description="seconds to wait for an answer")
 
 
+class TelemetrySettings(_Group):
+    """What a process says of its work: spans for OpenTelemetry, and its log."""
+
+    traces: Literal["off", "otlp", "console"] = Field(
+        "off",
+        description="otlp: to the collector OTEL_EXPORTER_OTLP_ENDPOINT names; console: stderr",
+    )
+    logs: Literal["text", "json"] = Field("text", description="lines of the log, on stderr")
+
+
 class ModelsSettings(_Group):
     """Where pulled model files are kept."""
 
@@ -440,6 +451,7 @@ class Settings(BaseSettings):
     serve: ServeSettings = ServeSettings()
     client: ClientSettings = ClientSettings()
     models: ModelsSettings = ModelsSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
 
     @classmethod
     def settings_customise_sources(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from rag.embedding.registry import bundled_tokenizer
 from rag.generation import bundled, load_generator
 from rag.generation.base import Writer
 from rag.grounding.prompts import write_sticker
@@ -75,7 +76,8 @@ def writer(served: str, counter: TokenCounter) -> Writer:
 
 
 def sift(writer: Writer, **chosen: object) -> SiftGenerator:
-    return SiftGenerator(writer, GroundingSettings(**chosen), first_passage)
+    counter = TokenCounter.from_file(bundled_tokenizer(), "all-MiniLM-L6-v2")
+    return SiftGenerator(writer, GroundingSettings(**chosen), first_passage, counter)
 
 
 def test_a_server_keeps_a_sticker_to_its_schema(writer: Writer) -> None:

@@ -125,7 +125,7 @@ def test_a_domain_s_advice_is_told_in_every_request(
     generator: Generator = writer
     if mode == "sift":
         paper = GroundingSettings(mode="sift", paper=True)  # leaves no stage out
-        generator = SiftGenerator(writer, paper, lambda _, given: given)
+        generator = SiftGenerator(writer, paper, lambda _, given: given, counter)
     generator.generate(QUESTION, CONTEXT)
     systems = [request["messages"][0] for request in proxy.requests]
     said = {"role": "system", "content": f"{INSTRUCTIONS} Give every figure with its unit."}

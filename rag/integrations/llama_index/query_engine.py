@@ -82,7 +82,7 @@ class SiftQueryEngine(BaseQueryEngine):
             few_shot=few_shot,
             holds_schema=holds_schema,
         )
-        self._generator = SiftGenerator(writer, settings, narrow)
+        self._generator = SiftGenerator(writer, settings, narrow, model.counter)
 
     def _query(self, query_bundle: QueryBundle) -> RESPONSE_TYPE:
         nodes = self._retriever.retrieve(query_bundle)

@@ -6,13 +6,16 @@ from typing import Any
 
 import pytest
 
+from rag.embedding.registry import bundled_tokenizer
 from rag.errors import ModelError
 from rag.generation.base import Generation, Prompt, PromptWith, Watch, Writer
 from rag.grounding.sift import QuotedSticker, SiftGenerator
 from rag.settings import GroundingSettings
 from rag.spans import Span, SpanSet
+from rag.tokens import TokenCounter
 from rag.types import Chunk, Context, Passage
 
+COUNTER = TokenCounter.from_file(bundled_tokenizer(), "all-MiniLM-L6-v2")
 QUESTION = "How many arrivals did the harbour office record in May?"
 TEXT = (
     "The harbour office recorded 412 arrivals in May, 38 more than in April. "
@@ -100,7 +103,7 @@ def first_sentence(question: str, context: Context) -> Context:
 
 def sift(writer: Writer, **chosen: object) -> Generation:
     settings = GroundingSettings(**{"mode": "sift", **chosen})
-    return SiftGenerator(writer, settings, first_sentence).generate(QUESTION, CONTEXT)
+    return SiftGenerator(writer, settings, first_sentence, COUNTER).generate(QUESTION, CONTEXT)
 
 
 ROUND = ["both", "facts"]
@@ -130,6 +133,11 @@ def test_the_papers_way_from_three_calls_to_eleven(
     assert sum(step.llm_calls for step in found.steps) == len(asked)
     assert sum(step.llm_tokens for step in found.steps) == 10 * len(asked)
     assert sum(step.llm_cached for step in found.steps) == 4 * len(asked)
+    assert {step.tokens_in for step in found.steps} == {COUNTER.count(TEXT)}
+    came_to = {"sift: plain": "About 400 [S1]."}
+    assert [step.tokens_out for step in found.steps] == [
+        COUNTER.count(came_to.get(step.stage, RIGHT[0])) for step in found.steps
+    ]
     assert found.grounding is not None
     assert found.grounding.stage == stage
     assert found.grounding.agreed is (stage != "plain")
