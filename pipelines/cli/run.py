@@ -21,6 +21,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from pipelines.telemetry import exporting, set_up_logs
 from rag.errors import UsageError
 from rag.settings import LoadedSettings, Settings, load_settings, profile_names
 
@@ -107,12 +108,14 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Callable[...
             options = {option: arguments.pop(option) for option in _COMMON}
             run = _prepare(**options)
             try:
-                with redirect_stdout(sys.stderr):
-                    function(run, **arguments)
+                with exporting(run.settings.telemetry):
+                    with redirect_stdout(sys.stderr):
+                        function(run, **arguments)
+                    if run.as_json:
+                        sys.stdout.write(json.dumps(run.result, ensure_ascii=False) + "\n")
+                        sys.stdout.flush()  # the answer first, then a collector
             except KeyboardInterrupt:  # of which Typer would make an exit without a word
                 raise typer.Abort from None
-            if run.as_json:
-                sys.stdout.write(json.dumps(run.result, ensure_ascii=False) + "\n")
             if run.exit_code:
                 raise typer.Exit(run.exit_code)
 
@@ -152,9 +155,7 @@ def _prepare(
     if loaded.settings.offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
     level = logging.DEBUG if verbose else logging.ERROR if quiet else logging.WARNING
-    logging.basicConfig(
-        stream=sys.stderr, level=level, format="%(levelname)s %(name)s: %(message)s"
-    )
+    set_up_logs(loaded.settings.telemetry, level)
     for chatty in _CHATTY:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     return Run(
