@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
@@ -13,6 +14,9 @@ from hypothesis import settings
 from rag.embedding.registry import bundled_tokenizer
 from rag.generation.prompt import INSTRUCTIONS
 from rag.tokens import TokenCounter
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before any test imports what reads it
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
@@ -132,3 +136,25 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("no ../shared beside this clone: its corpora are not part of the repository")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def _every_span() -> InMemorySpanExporter:
+    """OpenTelemetry's SDK, set up for the process: that can be done once and not undone."""
+    from opentelemetry import trace
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    exporter, provider = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)
+    return exporter
+
+
+@pytest.fixture
+def spans(_every_span: InMemorySpanExporter) -> Iterator[InMemorySpanExporter]:
+    """The spans of a test."""
+    _every_span.clear()
+    yield _every_span
+    _every_span.clear()
