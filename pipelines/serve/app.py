@@ -27,6 +27,7 @@ from pipelines.serve.limits import RateLimit
 from pipelines.serve.metrics import Metrics
 from pipelines.serve.problems import add_handlers
 from pipelines.serve.state import ServerState
+from pipelines.serve.traced import Traced
 from rag.errors import ConfigError
 from rag.generation.base import Generator
 from rag.index import Index
@@ -97,6 +98,7 @@ def create_app(index: Index, generator: Generator) -> FastAPI:
         docs_url=None,  # their pages ask other servers for scripts
         redoc_url=None,
         responses=_PROBLEM,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # `Traced` tells less
     )
     for router in (questions.router, documents.router, chat.router, health.router, page.router):
         app.include_router(router)
@@ -104,6 +106,7 @@ def create_app(index: Index, generator: Generator) -> FastAPI:
     most = {"/v1/ingest": settings.most_upload_bytes}
     app.add_middleware(BoundedBodies, most=settings.most_bytes, of_paths=most)
     app.add_middleware(_Watched)
+    app.add_middleware(Traced)
     return app
 
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import lru_cache
 from threading import Event, Lock
@@ -20,6 +21,7 @@ from rag.errors import StoreError
 from rag.generation.base import Generator
 from rag.index import Index
 from rag.store import Condition, Store
+from rag.trace import spanned
 from rag.types import Answer, Context, ScoredChunk
 
 __all__ = ["Asked", "Desk", "Finished", "Happening", "Staged", "Written"]
@@ -107,6 +109,7 @@ class Desk:
         """
         found: list[ScoredChunk] = []
 
+        @spanned("rag.search")
         def work() -> None:
             with self._narrowing:
                 found.extend(self.index.search(question, top_k=top_k, conditions=conditions))
@@ -197,6 +200,7 @@ class Desk:
         self._threads.shutdown(cancel_futures=True)
         self.index.close()
 
+    @spanned("rag.query")
     def _answer(self, asked: Asked, tell: Callable[[Happening], None]) -> None:
         steps: list[Staged] = []
 
@@ -237,7 +241,7 @@ class Desk:
             async with asyncio.timeout(self._timeout):
                 give_back = await self.slots.take()
                 loop = asyncio.get_running_loop()
-                doing = loop.run_in_executor(self._threads, quietly)
+                doing = loop.run_in_executor(self._threads, copy_context().run, quietly)
                 doing.add_done_callback(lambda done: _settle(done, give_back))
                 await asyncio.shield(doing)
         except TimeoutError:
