@@ -94,8 +94,8 @@ class Remote:
 
         try:
             answer = self._client.request(method, path, json=body)
-            told: dict[str, Any] = answer.json()
-        except httpx.TransportError as error:
+            told = answer.json()
+        except httpx.HTTPError as error:
             raise StoreError(
                 f"{self._client.base_url} does not answer: {error or type(error).__name__}",
                 hint="check --server, and that `rag serve` runs there",
@@ -105,6 +105,11 @@ class Remote:
                 f"{self._client.base_url} answers with status {answer.status_code} and no JSON",
                 hint="check that --server is the address of `rag serve`",
             ) from None
+        if not isinstance(told, dict) or not (answer.is_error or answer.is_success):
+            raise StoreError(
+                f"{self._client.base_url} answers with status {answer.status_code}, and strangely",
+                hint="check that --server is the address of `rag serve`",
+            )
         if answer.is_error:
             raise _error(str(told.get("code", "")), str(told.get("detail", answer.status_code)))
         return told
@@ -129,10 +134,18 @@ def remote(settings: ClientSettings) -> Iterator[Remote]:
     if not settings.server.startswith(("http://", "https://")):
         raise UsageError(f"{settings.server} is no address", hint="write http://HOST:PORT")
     key = settings.api_key.get_secret_value()
+    if not key.isascii():
+        raise ConfigError("client.api_key is no key of `rag serve`", hint="it has ASCII only")
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    with httpx.Client(
-        base_url=settings.server, headers=headers, timeout=settings.timeout, trust_env=False
-    ) as client:
+    try:
+        client = httpx.Client(
+            base_url=settings.server, headers=headers, timeout=settings.timeout, trust_env=False
+        )
+    except httpx.InvalidURL as error:
+        raise UsageError(
+            f"{settings.server} is no address: {error}", hint="write http://HOST:PORT"
+        ) from None
+    with client:
         yield Remote(client)
 
 

@@ -19,13 +19,13 @@ from pipelines.serve import chat, documents, health, page, questions
 from pipelines.serve.answers import ProblemDetails
 from pipelines.serve.asking import Desk
 from pipelines.serve.bodies import BoundedBodies
-from pipelines.serve.callers import is_loopback
+from pipelines.serve.callers import Admission, is_loopback
 from pipelines.serve.clerk import Clerk
 from pipelines.serve.jobs import Jobs
 from pipelines.serve.keys import Keys
 from pipelines.serve.limits import RateLimit
 from pipelines.serve.metrics import Metrics
-from pipelines.serve.problems import add_handlers
+from pipelines.serve.problems import Problem, add_handlers, response
 from pipelines.serve.state import ServerState
 from pipelines.serve.traced import Traced
 from rag.errors import ConfigError
@@ -70,17 +70,19 @@ def create_app(index: Index, generator: Generator) -> FastAPI:
         generator: who writes answers.
 
     Raises:
-        ConfigError: as `require_safe`.
+        ConfigError: as `require_safe`; or another server has the jobs.
     """
     settings = index.settings.serve
     keys = require_safe(settings)
+    jobs = Jobs(_jobs_folder(index.settings))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        desk, jobs = Desk(index, generator), Jobs(_jobs_folder(index.settings))
+        desk = Desk(index, generator)
+        metrics = Metrics(desk.slots, jobs)
+        clerk = Clerk(jobs, desk, metrics.count_job)
         rate = RateLimit(settings.requests_per_minute)
-        clerk = Clerk(jobs, desk)
-        app.state.server = ServerState(keys, rate, desk, clerk, Metrics(desk.slots))
+        app.state.server = ServerState(keys, rate, desk, clerk, metrics)
         writing = asyncio.create_task(clerk.run())
         try:
             yield
@@ -97,6 +99,7 @@ def create_app(index: Index, generator: Generator) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,  # their pages ask other servers for scripts
         redoc_url=None,
+        redirect_slashes=False,
         responses=_PROBLEM,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # `Traced` tells less
     )
@@ -105,13 +108,14 @@ def create_app(index: Index, generator: Generator) -> FastAPI:
     add_handlers(app)
     most = {"/v1/ingest": settings.most_upload_bytes}
     app.add_middleware(BoundedBodies, most=settings.most_bytes, of_paths=most)
+    app.add_middleware(Admission)
     app.add_middleware(_Watched)
     app.add_middleware(Traced)
     return app
 
 
 def _jobs_folder(settings: Settings) -> Path:
-    index = settings.store.path
+    index = settings.store.path.resolve()
     return settings.serve.jobs or index.with_name(f"{index.name}-jobs")
 
 
@@ -125,18 +129,23 @@ class _Watched:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        status = 500
+        status, begun = 500, False
         began = time.monotonic()
 
         async def sent(message: Message) -> None:
-            nonlocal status
+            nonlocal status, begun
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, begun = message["status"], True
                 MutableHeaders(scope=message).update(_HEADERS)
             await send(message)
 
         try:
             await self._app(scope, receive, sent)
+        except Exception as error:
+            problem = response(Problem.of(error))
+            if begun:  # it cannot be told any more: the connection is to break off
+                raise
+            await problem(scope, receive, sent)
         finally:
             seconds = time.monotonic() - began
             route = getattr(scope.get("route"), "path", "other")

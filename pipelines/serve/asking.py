@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, suppress
+from contextlib import aclosing, contextmanager, suppress
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,7 +17,7 @@ from pipelines.serve.limits import Slots
 from pipelines.serve.problems import Problem
 from pipelines.serve.schemas import Options
 from rag.engine import QueryEngine
-from rag.errors import StoreError
+from rag.errors import ConfigError, StoreError
 from rag.generation.base import Generator
 from rag.index import Index
 from rag.store import Condition, Store
@@ -108,13 +108,17 @@ class Desk:
             StoreError: the index does not answer.
         """
         found: list[ScoredChunk] = []
+        left = Event()
 
         @spanned("rag.search")
         def work() -> None:
-            with self._narrowing:
+            with self._turn(left):
                 found.extend(self.index.search(question, top_k=top_k, conditions=conditions))
 
-        await self._run(work)
+        try:
+            await self._run(work)
+        finally:
+            left.set()
         return found
 
     async def ask(self, asked: Asked) -> AsyncGenerator[Happening, None]:
@@ -138,7 +142,7 @@ class Desk:
         async def run() -> None:
             error: Exception | None = None
             try:
-                await self._run(lambda: self._answer(asked, tell))
+                await self._run(lambda: self._answer(asked, tell, left))
             except Exception as raised:  # noqa: BLE001  whoever listens raises it
                 error = raised
             happened.put_nowait(_End(error))
@@ -200,15 +204,23 @@ class Desk:
         self._threads.shutdown(cancel_futures=True)
         self.index.close()
 
+    @contextmanager
+    def _turn(self, left: Event) -> Iterator[None]:
+        """One question's turn to keep the cores busy, if it is still asked when its turn comes."""
+        with self._narrowing:
+            if left.is_set():
+                raise _Left
+            yield
+
     @spanned("rag.query")
-    def _answer(self, asked: Asked, tell: Callable[[Happening], None]) -> None:
+    def _answer(self, asked: Asked, tell: Callable[[Happening], None], left: Event) -> None:
         steps: list[Staged] = []
 
         def observe(stage: str, context: Context) -> None:
             steps.append(Staged(stage, context))
             tell(steps[-1])
 
-        with self._narrowing:
+        with self._turn(left):
             engine = self._engine(asked.options)  # in here: its store may be about to be closed
             gathered = engine.gather(
                 asked.question,
@@ -219,16 +231,18 @@ class Desk:
         answer = engine.answer(gathered, watch=lambda text: tell(Written(text)))
         explanation = None
         if asked.explain:
-            with self._narrowing:  # it keeps the cores as busy as the stages do
+            with self._turn(left):  # it keeps the cores as busy as the stages do
                 explanation = self._explainer.explain(asked.question, steps)
         tell(Finished(answer, explanation))
 
     def _made(self, options: Options) -> QueryEngine:
         index = self.index
         settings = options.applied(index.settings)
-        return QueryEngine(
-            Index(settings, index.store, index.embedder, index.sentences), self._generator
-        )
+        own = Index(settings, index.store, index.embedder, index.sentences)
+        try:
+            return QueryEngine(own, self._generator)
+        except ConfigError as error:  # what the question asks for does not go together
+            raise Problem(400, "usage", str(error)) from None
 
     async def _run(self, work: Callable[[], None]) -> None:
         """Do it in a thread, once there is a place; that stays taken until the thread is done."""

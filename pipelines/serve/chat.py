@@ -20,7 +20,7 @@ from pipelines.serve.answers import ModelOut, Models
 from pipelines.serve.asking import Asked, Finished, Happening, Written
 from pipelines.serve.callers import Reader, state_of
 from pipelines.serve.problems import Problem, problem_json
-from pipelines.serve.questions import GONE, events_of
+from pipelines.serve.questions import EVENTS, GONE, events_of
 from pipelines.serve.schemas import LONGEST, PostChat
 from pipelines.serve.state import ServerState
 from pipelines.serve.streams import begun, event, kept_alive, unless_gone
@@ -41,16 +41,18 @@ async def models(caller: Reader) -> Models:
     return Models(data=[ModelOut(id=MODEL)])
 
 
+@router.get("/v1/models/{name}", response_model=ModelOut)
+async def model(name: str, caller: Reader) -> ModelOut:
+    """That one."""
+    del caller
+    if name != MODEL:
+        raise Problem(404, "model_not_found", f"there is no model but {MODEL}")
+    return ModelOut(id=MODEL)
+
+
 @router.post(
     "/v1/chat/completions",
-    responses={
-        200: {
-            "content": {
-                "application/json": {"schema": {"type": "object"}},
-                "text/event-stream": {"schema": {"type": "string"}},
-            }
-        }
-    },
+    responses={200: {"content": {"application/json": {"schema": {"type": "object"}}, **EVENTS}}},
 )
 async def chat(body: PostChat, request: Request, caller: Reader) -> Any:
     """Answer the last message of the user."""
@@ -62,9 +64,12 @@ async def chat(body: PostChat, request: Request, caller: Reader) -> Any:
         "model": MODEL,
     }
     if body.stream:
-        happenings = await begun(state.desk.ask(asked))
+        happenings = await unless_gone(request, begun(state.desk.ask(asked)))
+        if happenings is None:
+            return GONE
         return StreamingResponse(
-            kept_alive(_chunks(happenings, state, head)), media_type="text/event-stream"
+            kept_alive(_chunks(happenings, state, head, with_usage=_wants_usage(body))),
+            media_type="text/event-stream",
         )
     answer = await unless_gone(request, state.desk.answer(asked))
     if answer is None:
@@ -93,6 +98,10 @@ def _question(body: PostChat) -> str:
     return asked[-1]
 
 
+def _wants_usage(body: PostChat) -> bool:
+    return bool(body.stream_options and body.stream_options.include_usage)
+
+
 def _usage(answer: Answer) -> dict[str, int]:
     """In the units of the API: what went into language models, and what came out."""
     total = sum(entry.llm_tokens for entry in answer.ledger)
@@ -106,11 +115,17 @@ def _usage(answer: Answer) -> dict[str, int]:
 
 
 async def _chunks(
-    happenings: AsyncGenerator[Happening, None], state: ServerState, head: dict[str, Any]
+    happenings: AsyncGenerator[Happening, None],
+    state: ServerState,
+    head: dict[str, Any],
+    *,
+    with_usage: bool,
 ) -> AsyncGenerator[bytes, None]:
+    chunked = {**head, "object": "chat.completion.chunk"}
+
     def chunk(delta: dict[str, str], finish: str | None = None, **more: Any) -> bytes:
         choice = {"index": 0, "delta": delta, "finish_reason": finish}
-        return event({**head, "object": "chat.completion.chunk", "choices": [choice], **more})
+        return event({**chunked, "choices": [choice], **more})
 
     yield chunk({"role": "assistant", "content": ""})
     written = False
@@ -124,5 +139,8 @@ async def _chunks(
         elif isinstance(what, Finished):
             if not written:  # what is copied, or decided at the end, is there at once
                 yield chunk({"content": what.answer.text})
-            yield chunk({}, "stop", usage=_usage(what.answer), spanrag=answer_to_json(what.answer))
+            usage = _usage(what.answer)
+            yield chunk({}, "stop", usage=usage, spanrag=answer_to_json(what.answer))
+            if with_usage:  # once more, in a chunk of its own: where that API has it
+                yield event({**chunked, "choices": [], "usage": usage})
     yield event("[DONE]")

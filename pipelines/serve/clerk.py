@@ -1,7 +1,7 @@
 """Who has jobs done: one process at a time that writes, beside the one that answers.
 
 An embedded index has one owner, which answers questions; so the writer works on a copy of it, and
-the copy takes its place when all that waited is done. On a server both work on the same
+the copy takes its place when a round of jobs is done. On a server both work on the same
 collection. Either way what a killed process leaves behind is done again: ingest converges.
 """
 
@@ -9,27 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
-from typing import Any
 
 from pipelines.serve.asking import Desk
-from pipelines.serve.jobs import Job, Jobs, Request
-from pipelines.serve.work import work
+from pipelines.serve.jobs import Job, Jobs
+from pipelines.serve.work import Message, Order
+from pipelines.serve.writer import WriterProcess
 from rag.settings import Settings
 from rag.store.edge import EdgeStore
 
 __all__ = ["Clerk"]
 
 _LOOK = 5.0  # seconds between two looks at what waits, where nobody rings
-_MOST_ATTEMPTS = 3  # at a job at which the process dies
+_LONGEST = 60.0  # between two tries, where they fail
+_MOST_ATTEMPTS = 5  # at a job at which the process or the server dies
 
 logger = logging.getLogger(__name__)
-
-Todo = Sequence[tuple[Job, Request]]
 
 
 class Clerk:
@@ -38,14 +34,15 @@ class Clerk:
     Args:
         jobs: what waits.
         desk: answers from the index, and is handed the new one.
+        count: is told the state of every job that is finished.
     """
 
-    def __init__(self, jobs: Jobs, desk: Desk) -> None:
+    def __init__(self, jobs: Jobs, desk: Desk, count: Callable[[str], None]) -> None:
         self.jobs = jobs
         self._desk = desk
+        self._count = count
         self._bell = asyncio.Event()
-        self._process: BaseProcess | None = None
-        self._closing = False
+        self._writer = WriterProcess()
 
     def ring(self) -> None:
         """There is something to do."""
@@ -53,96 +50,126 @@ class Clerk:
 
     async def run(self) -> None:
         """Do what there is to do, until cancelled; what is under way then is done another time."""
+        pause = _LOOK
+        round_: asyncio.Future[bool] | None = None
         try:
             while True:
-                if not await asyncio.to_thread(self._round):
-                    with suppress(TimeoutError):
-                        await asyncio.wait_for(self._bell.wait(), _LOOK)
-                    self._bell.clear()
+                round_ = asyncio.ensure_future(asyncio.to_thread(self._round))
+                try:
+                    if await asyncio.shield(round_):
+                        continue
+                    pause = _LOOK
+                except Exception:
+                    logger.exception("jobs wait, and cannot be done now")
+                    await asyncio.sleep(pause)
+                    pause = min(2 * pause, _LONGEST)
+                    continue
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._bell.wait(), _LOOK)
+                self._bell.clear()
         finally:
-            self._closing = True
-            if self._process is not None:
-                self._process.kill()
+            self._writer.stop()
+            if round_ is not None:  # its thread does not end with its task
+                await asyncio.gather(round_, return_exceptions=True)
+            self._writer.close()
 
     def _round(self) -> bool:
-        """Do all that waits; whether there was anything, and it went well."""
-        try:
-            todo = self.jobs.waiting()
-            if todo:
-                self._do(todo)
-        except Exception:
-            logger.exception("jobs wait, and cannot be done now")
-            return False
+        """Do what waits, or a part of it; whether there was anything.
+
+        Raises:
+            Exception: it cannot be done now.
+        """
+        todo = self.jobs.next_round()
+        if todo:
+            self._do([job for job in todo if not self._is_hopeless(job)])
+        else:
+            self._writer.rest()
         return bool(todo)
 
-    def _do(self, todo: Todo) -> None:
-        """Have them done, and serve the outcome."""
+    def _is_hopeless(self, job: Job) -> bool:
+        if job.attempts >= _MOST_ATTEMPTS:
+            self._finish(job.model_copy(update={"error": _HOPELESS}))
+        return job.attempts >= _MOST_ATTEMPTS
+
+    def _do(self, todo: Sequence[Job]) -> None:
+        """Have them done, and serve the outcome.
+
+        Raises:
+            RuntimeError: the process that writes died.
+        """
         store, settings = self._desk.index.store, self._desk.index.settings
         if not isinstance(store, EdgeStore):
-            self._finish(self._done(settings, todo), todo)
+            done = _Round(self.jobs, todo)
+            self._finish_all(done, complete=self._done(settings, done))
             return
         copy = store.copied()
         there = settings.store.model_copy(update={"path": settings.store.path / copy})
-        now = self._done(settings.model_copy(update={"store": there}), todo)
-        if self._closing:
+        done = _Round(self.jobs, todo)
+        complete = self._done(settings.model_copy(update={"store": there}), done)
+        if self._writer.stopped:
+            done.put_back(died=False)
             return
-        if any(job.report for job in now.values()):
-            self._desk.move(store.moved(copy))
-        self._finish(now, todo)
+        if any(job.report for job in done.now.values()):
+            store = store.moved(copy)
+            self._desk.move(store)
+        store.tidy()  # what was deleted is not to lie about in the old one
+        self._finish_all(done, complete=complete)
 
-    def _done(self, settings: Settings, todo: Todo) -> dict[str, Job]:
-        """What became of the jobs, as far as the process that writes came."""
-        fresh = {"report": None, "error": None, "done": 0, "total": 0}
-        now = {job.id: job.model_copy(update=fresh) for job, _ in todo}
-        requests = {job.id: request for job, request in todo}
-        context = multiprocessing.get_context("spawn")
-        hears, tells = context.Pipe(duplex=False)
-        self._process = context.Process(target=work, args=(settings, todo, tells), daemon=True)
-        self._process.start()
-        tells.close()
-        for job_id, what, value in _messages(hears):
-            now[job_id] = now[job_id].model_copy(update={what: value})
-            if what not in ("report", "error"):  # those are true once the outcome is served
-                self.jobs.update(now[job_id], requests[job_id])
-        self._process.join()
-        self._process = None
-        return now
+    def _done(self, settings: Settings, done: _Round) -> bool:
+        order = Order(settings, self.jobs.folder, list(done.now))
+        return self._writer.do(order, done.hear)
 
-    def _finish(self, now: dict[str, Job], todo: Todo) -> None:
-        """Put away what is finished. What the process died at is tried again, but not for ever.
-
-        Raises:
-            RuntimeError: it died.
-        """
-        died_at: Job | None = None
-        for before, request in todo:
-            job = now[before.id]
+    def _finish_all(self, done: _Round, *, complete: bool) -> None:
+        """Put away what is finished; the rest is done another time."""
+        for job in done.now.values():
             if job.report is not None or job.error is not None:
-                state = "failed" if job.error else "done"
-                self.jobs.finish(job.model_copy(update={"state": state}), request)
-            elif died_at is None and not self._closing:
-                died_at = job = job.model_copy(
-                    update={"state": "queued", "attempts": job.attempts + 1}
-                )
-                if job.attempts < _MOST_ATTEMPTS:
-                    self.jobs.update(job, request)
-                else:
-                    self.jobs.finish(
-                        job.model_copy(update={"state": "failed", "error": _HOPELESS}), request
-                    )
-        if died_at:
-            raise RuntimeError(f"the process that writes died at job {died_at.id}")
+                self._finish(job)
+        if not complete:
+            done.put_back(died=not self._writer.stopped)
+        if not (complete or self._writer.stopped):
+            raise RuntimeError("the process that writes died")
+
+    def _finish(self, job: Job) -> None:
+        state = "failed" if job.error else "done"
+        self.jobs.finish(job.model_copy(update={"state": state}))
+        self._count(state)
+
+
+class _Round:
+    """What is known of some jobs that are being done.
+
+    Args:
+        jobs: where it is noted, as it comes; but for reports and errors: those are true once the
+            outcome is served.
+        todo: the jobs.
+    """
+
+    def __init__(self, jobs: Jobs, todo: Sequence[Job]) -> None:
+        fresh = {"report": None, "error": None, "done": 0, "total": 0}
+        self._jobs = jobs
+        self._before = {job.id: job for job in todo}
+        self.now = {job.id: job.model_copy(update=fresh) for job in todo}
+
+    def hear(self, message: Message) -> None:
+        """Note it. Whoever dies at a job has it counted on the disk, whether or not we live on."""
+        job = self.now[message.job_id].model_copy(update={message.field: message.value})
+        outcome = message.field in ("report", "error")
+        if outcome or message.field == "state":
+            before = self._before[job.id].attempts
+            job = job.model_copy(update={"attempts": before if outcome else before + 1})
+        self.now[job.id] = job
+        self._jobs.update(job.model_copy(update={"report": None, "error": None}))
+
+    def put_back(self, *, died: bool) -> None:
+        """Have those that are not finished wait again: as if nobody had tried, unless it `died`."""
+        for job in self._before.values():
+            if self._jobs.is_waiting(job.id):
+                attempts = self.now[job.id].attempts if died else job.attempts
+                self._jobs.update(job.model_copy(update={"state": "queued", "attempts": attempts}))
 
 
 _HOPELESS = {
     "code": "unexpected",
-    "message": f"the process that writes died {_MOST_ATTEMPTS} times at this job",
+    "message": f"the process that writes, or the server, died {_MOST_ATTEMPTS} times at this job",
     "hint": "see the server's log; bring fewer documents at once",
 }
-
-
-def _messages(hears: Connection) -> Iterator[tuple[str, str, Any]]:
-    """What is told, until the teller ends."""
-    with hears, suppress(EOFError):
-        while True:
-            yield hears.recv()

@@ -11,12 +11,11 @@ from fastapi import Request as HttpRequest
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pipelines.serve.brought import namespace_of
-from pipelines.serve.callers import Ingester, Reader, state_of
+from pipelines.serve.callers import Admin, Ingester, Reader, state_of
 from pipelines.serve.jobs import Brought, Job, Request
-from pipelines.serve.keys import TENANT_FIELD, Access
+from pipelines.serve.keys import TENANT_FIELD, Access, Role
 from pipelines.serve.problems import Problem
 from pipelines.serve.state import ServerState
-from rag.ids import chunk_id
 from rag.store import DocumentRecord, Store
 
 __all__ = ["router"]
@@ -30,6 +29,7 @@ class PostIngest(BaseModel):
     model_config = ConfigDict(
         extra="forbid",
         frozen=True,
+        strict=True,
         json_schema_extra={
             "examples": [
                 {
@@ -70,6 +70,8 @@ class DocumentOut(BaseModel):
     text: str
 
 
+_LISTED = 100
+_OF_THE_INDEX = ("documents", "chunks", "tokens")
 _NONE = Problem(404, "not_found", "there is no such document")
 
 
@@ -79,7 +81,8 @@ async def ingest(
 ) -> Job:
     """Take documents on; the answer is a job. Once it is given, no crash loses them."""
     state = state_of(request)
-    _require_allowed(body.sources, caller, state)
+    if body.sources or body.prune:
+        _require_allowed(body.sources, caller, state)
     return await _submitted(
         Request(
             kind="ingest",
@@ -93,13 +96,20 @@ async def ingest(
     )
 
 
+@router.get("/v1/jobs", response_model=list[Job])
+async def jobs(request: HttpRequest, caller: Admin) -> list[Job]:
+    """The newest hundred, the newest first."""
+    _require_no_tenant(caller)
+    return await asyncio.to_thread(state_of(request).clerk.jobs.latest, _LISTED)
+
+
 @router.get("/v1/jobs/{job_id}", response_model=Job)
 async def job(job_id: str, request: HttpRequest, caller: Ingester) -> Job:
     """How far a job is, and in the end its report."""
     found = await asyncio.to_thread(state_of(request).clerk.jobs.find, job_id)
     if found is None or (caller.tenant and caller.tenant != found[1]):
         raise Problem(404, "not_found", "there is no such job, or it was long ago")
-    return found[0]
+    return _without_totals(found[0]) if caller.tenant else found[0]
 
 
 @router.get("/v1/documents/{doc_id}", response_model=DocumentOut)
@@ -130,14 +140,20 @@ async def _submitted(request: Request, state: ServerState, response: Response) -
     return taken
 
 
+def _without_totals(job: Job) -> Job:
+    """Without what a report says of the whole index, which is everybody's."""
+    if job.report is None:
+        return job
+    own = {name: value for name, value in job.report.items() if name not in _OF_THE_INDEX}
+    return job.model_copy(update={"report": own})
+
+
 def _seen(doc_id: str, caller: Access, store: Store) -> DocumentRecord | None:
-    """The document, if there is one that the caller is shown chunks of."""
+    """The document, if there is one that the caller is shown."""
     record = store.served(doc_id)
     if record is None or not caller.tenant:
         return record
-    first = chunk_id(record.doc_id, record.revision, 0)
-    chunk = store.chunks([first]).get(first)
-    said = chunk.meta.get(TENANT_FIELD) if chunk else None
+    said = record.meta.get(TENANT_FIELD)
     return record if caller.tenant in (said if isinstance(said, list) else [said]) else None
 
 
@@ -153,27 +169,36 @@ def _read(doc_id: str, caller: Access, store: Store) -> DocumentOut | None:
     record = _seen(doc_id, caller, store)
     if record is None:
         return None
-    if record.twin_of:  # a copy has no text of its own
-        record = store.served(record.twin_of) or record
+    text = store.text(store.served(record.twin_of) or record if record.twin_of else record)
+    if record.stands:  # a copy has no text of its own, and may say less than its original
+        text = record.stands.text_in(text)
     return DocumentOut(
         doc_id=record.doc_id,
         name=record.name,
         source=record.source,
         title=record.title,
         revision=record.revision,
-        text=store.text(record),
+        text=text,
     )
+
+
+def _require_no_tenant(caller: Access) -> None:
+    if caller.tenant:
+        raise Problem(403, "forbidden", "a tenant's key is for the tenant's documents")
 
 
 def _require_allowed(sources: list[str], caller: Access, state: ServerState) -> None:
     """Refuse places that the settings do not name: the server would read them with its own rights.
 
     Raises:
-        Problem: one is not named, or the caller is a tenant.
+        Problem: one is not named, or the caller is no admin, or a tenant.
     """
+    _require_no_tenant(caller)
+    if caller.role < Role.admin:
+        raise Problem(403, "forbidden", "sources and prune are for keys whose role is admin")
     named = state.desk.index.settings.serve.sources
     for source in sources:
-        if caller.tenant or not any(_is_within(source, each) for each in named):
+        if not any(_is_within(source, each) for each in named):
             raise Problem(
                 403, "forbidden", f"{source} is not among what serve.sources lets requests name"
             )

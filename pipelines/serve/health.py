@@ -9,6 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from pipelines.serve.answers import Health
 from pipelines.serve.callers import Reader, state_of
+from pipelines.serve.problems import Problem
 
 __all__ = ["router"]
 
@@ -30,7 +31,8 @@ async def readyz(request: Request) -> Health:
 
 @router.get("/metrics", response_class=Response)
 async def metrics(request: Request, caller: Reader) -> Response:
-    """Counters, as Prometheus reads them."""
-    del caller
+    """Counters, as Prometheus reads them; they are everybody's, so no tenant's key will do."""
+    if caller.tenant:
+        raise Problem(403, "forbidden", "a tenant's key is for the tenant's documents")
     told = generate_latest(state_of(request).metrics.registry)
     return Response(told, media_type=CONTENT_TYPE_LATEST)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from pipelines.serve.jobs import Jobs
 from pipelines.serve.limits import Slots
 from rag.ledger import TokenLedger
 
@@ -17,9 +18,10 @@ class Metrics:
 
     Args:
         slots: how many questions are under way is read from it when somebody looks.
+        jobs: and how many wait, from this.
     """
 
-    def __init__(self, slots: Slots) -> None:
+    def __init__(self, slots: Slots, jobs: Jobs) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "spanrag_requests", "Requests, by route and status.", ["route", "status"],
@@ -54,6 +56,18 @@ class Metrics:
             registry=self.registry,
         )  # fmt: skip
         under_way.set_function(lambda: slots.taken)
+        waiting = Gauge(
+            "spanrag_jobs_waiting", "Jobs that are not finished.", registry=self.registry
+        )
+        waiting.set_function(lambda: jobs.waiting)
+        self._jobs = Counter(
+            "spanrag_jobs", "Jobs that are finished, by how they ended.", ["state"],
+            registry=self.registry,
+        )  # fmt: skip
+
+    def count_job(self, state: str) -> None:
+        """Count a job that is finished: `done` or `failed`."""
+        self._jobs.labels(state).inc()
 
     def book(self, ledger: TokenLedger, *, abstained: bool) -> None:
         """Count what a question has cost."""

@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from rag.errors import (
     ConfigError,
@@ -22,7 +23,7 @@ from rag.errors import (
     UsageError,
 )
 
-__all__ = ["Problem", "add_handlers", "problem_json", "response"]
+__all__ = ["Problem", "add_handlers", "problem_json", "response", "told_outside"]
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,14 @@ _STATUS: tuple[tuple[type[RagError], int], ...] = (
 )
 """Of each kind of error, the first that fits."""
 
+_INSIDE: tuple[tuple[type[RagError], str], ...] = (
+    (StoreError, "the index does not answer"),
+    (ModelError, "a model does not answer"),
+    (ConfigError, "the server is not set up for this"),
+)
+"""What is said of errors that are the server's own: their messages name its folders and hosts."""
+
+_SEE_LOG = "the server's log says why"
 
 _CODES = {404: "not_found", 405: "method", 408: "timeout", 413: "too_large"}
 """Of the refusals that are the framework's."""
@@ -65,11 +74,22 @@ class Problem(Exception):
         """What an error is to a client. What was not foreseen goes to the log and not to them."""
         if isinstance(error, Problem):
             return error
-        if isinstance(error, RagError):
-            status = next((number for kind, number in _STATUS if isinstance(error, kind)), 500)
-            return cls(status, error.code, str(error))
-        logger.error("a request failed", exc_info=error)
-        return cls(500, "unexpected", "something unforeseen went wrong; the server's log has it")
+        kinds = [number for kind, number in _STATUS if isinstance(error, kind)]
+        told = told_outside(error)
+        detail = f"{told['message']}; {told['hint']}" if told["hint"] else told["message"]
+        return cls(kinds[0] if kinds else 500, told["code"], detail)
+
+
+def told_outside(error: BaseException) -> dict[str, str]:
+    """Code, message and hint of an error, for those who ask; the log has what they are not told."""
+    if not isinstance(error, RagError):
+        logger.error("something unforeseen went wrong", exc_info=error)
+        return {"code": "unexpected", "message": "something went wrong", "hint": _SEE_LOG}
+    for kind, message in _INSIDE:
+        if isinstance(error, kind):
+            logger.error("%s", error)
+            return {"code": error.code, "message": message, "hint": _SEE_LOG}
+    return {"code": error.code, "message": error.message, "hint": error.hint}
 
 
 def problem_json(problem: Problem) -> dict[str, Any]:
@@ -97,10 +117,13 @@ def response(problem: Problem) -> JSONResponse:
 def add_handlers(app: FastAPI) -> None:
     """Have every error of an app become a problem."""
 
-    async def of_http(_: Request, error: Exception) -> JSONResponse:
+    async def of_http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         code = _CODES.get(error.status_code, "usage")
-        return response(Problem(error.status_code, code, str(error.detail), error.headers))
+        headers = dict(error.headers or {})
+        if error.status_code == 405:  # the framework names those of one route only
+            headers["Allow"] = ", ".join(_methods(request))
+        return response(Problem(error.status_code, code, str(error.detail), headers))
 
     async def of_body(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
@@ -115,4 +138,15 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, of_body)
     app.add_exception_handler(Problem, of_any)
     app.add_exception_handler(RagError, of_any)
-    app.add_exception_handler(Exception, of_any)
+
+
+def _methods(request: Request) -> list[str]:
+    """What the path of a request can be asked by."""
+    return [
+        method
+        for method in ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in request.app.routes
+        )
+    ]

@@ -19,7 +19,18 @@ from pipelines.serve.state import ServerState
 from pipelines.serve.streams import begun, event, kept_alive, unless_gone
 from rag.store import Condition, parse_condition
 
-__all__ = ["GONE", "events_of", "router"]
+__all__ = ["EVENTS", "GONE", "events_of", "router"]
+
+EVENTS: dict[str, Any] = {
+    "text/event-stream": {
+        "itemSchema": {
+            "type": "object",
+            "properties": {"event": {"type": "string"}, "data": {"type": "string"}},
+            "required": ["data"],
+        }
+    }
+}
+"""Server-sent events, as OpenAPI (3.2) describes them."""
 
 GONE = Response(status_code=499)
 """For a client that is not there to read it; the number is nginx's."""
@@ -28,10 +39,13 @@ router = APIRouter(tags=["questions"])
 
 
 @router.post("/v1/search", response_model=Found)
-async def search(body: PostSearch, request: Request, caller: Reader) -> dict[str, Any]:
+async def search(body: PostSearch, request: Request, caller: Reader) -> Any:
     """Find the chunks nearest to a question; no language model is asked."""
     desk = state_of(request).desk
-    found = await desk.search(body.question, body.top_k, _conditions(body, caller))
+    conditions = _conditions(body, caller)
+    found = await unless_gone(request, desk.search(body.question, body.top_k, conditions))
+    if found is None:
+        return GONE
     hits = [hit_to_json(each.chunk, each.score) for each in found]
     return {"question": body.question, "hits": hits}
 
@@ -41,7 +55,7 @@ async def search(body: PostSearch, request: Request, caller: Reader) -> dict[str
     response_model=QueryAnswer,
     responses={
         200: {
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": EVENTS,
             "description": "The answer, or with `stream` events: `stage` (a stage is done), `text` "
             "(more of the answer, not verified yet), `answer` (all of it), `error` (a problem).",
         }
@@ -52,7 +66,9 @@ async def query(body: PostQuery, request: Request, caller: Reader) -> Any:
     state = state_of(request)
     asked = Asked(body.question, body.options, body.top_k, _conditions(body, caller), body.explain)
     if body.stream:
-        happenings = await begun(state.desk.ask(asked))
+        happenings = await unless_gone(request, begun(state.desk.ask(asked)))
+        if happenings is None:
+            return GONE
         return StreamingResponse(
             kept_alive(_events(happenings, state)), media_type="text/event-stream"
         )

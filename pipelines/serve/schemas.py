@@ -23,7 +23,8 @@ Filters = Annotated[
 
 
 class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Strict: what the OpenAPI document calls a boolean is no "no".
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Options(_Body):
@@ -100,17 +101,25 @@ class Message(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    role: Literal["system", "developer", "user", "assistant", "tool"]
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | list[dict[str, Any]] | None = None
 
     @property
     def text(self) -> str:
-        """Its text, of all its parts."""
-        if isinstance(self.content, list):
-            return "\n".join(
-                str(part.get("text", "")) for part in self.content if part.get("type") == "text"
-            )
-        return self.content or ""
+        """Its text, of all its parts; half a character, as a client may cut one, is replaced."""
+        text = self.content or ""
+        if isinstance(text, list):
+            parts = [part for part in text if part.get("type") == "text"]
+            text = "\n".join(str(part.get("text", "")) for part in parts)
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+class StreamOptions(BaseModel):
+    """Of the OpenAI API's, what is known here."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    include_usage: bool | None = False
 
 
 class PostChat(BaseModel):
@@ -121,6 +130,7 @@ class PostChat(BaseModel):
 
     model_config = ConfigDict(
         extra="ignore",
+        strict=True,
         json_schema_extra={
             "examples": [
                 {
@@ -132,5 +142,6 @@ class PostChat(BaseModel):
     )
 
     messages: list[Message] = Field(min_length=1, max_length=500)
-    model: str = Field("spanrag", max_length=200)
-    stream: bool = False
+    model: Annotated[str, StringConstraints(max_length=200)] | None = "spanrag"
+    stream: bool | None = False
+    stream_options: StreamOptions | None = None

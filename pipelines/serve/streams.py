@@ -26,17 +26,29 @@ def event(data: Any, name: str | None = None) -> bytes:
 
 
 async def begun(items: AsyncGenerator[Item, None]) -> AsyncGenerator[Item, None]:
-    """The same items, the first waited for: what fails before it is an error of the request."""
-    first = await anext(items)
+    """The same items, the first waited for a while: what fails by then is the request's error."""
+    first = asyncio.ensure_future(anext(items))
+
+    async def let_go() -> None:
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        await items.aclose()
 
     async def all_of_them() -> AsyncGenerator[Item, None]:
         try:
-            yield first
+            yield await first
             async for item in items:
                 yield item
         finally:
-            await items.aclose()
+            await let_go()
 
+    try:
+        await asyncio.wait({first}, timeout=_PING_SECONDS)
+        if first.done():
+            first.result()
+    except BaseException:
+        await let_go()
+        raise
     return all_of_them()
 
 

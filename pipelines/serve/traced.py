@@ -9,6 +9,8 @@ from opentelemetry import propagate, trace
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from rag.trace import code_of
+
 __all__ = ["TRACE_HEADER", "Traced"]
 
 TRACE_HEADER = "X-Trace-Id"
@@ -58,6 +60,10 @@ class Traced:
         ) as span:
             try:
                 await self._app(scope, receive, sent)
+            except Exception as error:  # of which the framework makes an answer, or breaks one off
+                figures["error.type"] = code_of(error)
+                span.set_status(trace.StatusCode.ERROR)
+                raise
             finally:
                 if route := getattr(scope.get("route"), "path", ""):
                     figures["http.route"] = route

@@ -6,71 +6,104 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from multiprocessing.connection import Connection
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from connectors.base import Connector
 from pipelines.ingest import ingest
 from pipelines.serve.brought import BroughtDocuments
-from pipelines.serve.jobs import Job, Request
+from pipelines.serve.jobs import Request, read_request
+from pipelines.serve.problems import told_outside
 from pipelines.sources import connect
 from pipelines.twins import Twins
-from rag.errors import RagError, first_line
+from rag.embedding.base import Embedder
+from rag.errors import IndexMismatch
 from rag.index import Index, open_index
 from rag.settings import Settings
 
-__all__ = ["work"]
+__all__ = ["Message", "Order", "work"]
 
 _PATIENCE = 0.5  # seconds between two messages of progress, and two looks at the parent
 
 
-def work(settings: Settings, todo: list[tuple[Job, Request]], told: Connection) -> None:
-    """Do these jobs, one after the other, and tell of each how far it is, and what became of it.
+class Order(NamedTuple):
+    """Which index to write to, and which jobs of which folder to do, one after the other."""
 
-    One that fails does not keep the others from being done.
+    settings: Settings
+    folder: Path
+    job_ids: list[str]
+
+
+class Message(NamedTuple):
+    """What became of a field of a job (`rag serve` shows it), as it comes."""
+
+    job_id: str
+    field: str
+    value: Any
+
+
+def work(line: Connection) -> None:
+    """Do what is ordered, until nobody orders any more.
 
     Args:
-        settings: which index to write to.
-        todo: the jobs.
-        told: is sent `(job id, field, value)` of what becomes of a job, as it comes.
+        line: an `Order` comes in, messages go out, and None at the end of all it ordered.
 
     Raises:
         RagError: the index cannot be opened; nothing was done.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server decides when it is enough
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    with open_index(settings, create=True) as index:
-        for job, request in todo:
-            told.send((job.id, "state", "running"))
-            try:
-                told.send((job.id, "report", _done(index, request, _Told(job.id, told))))
-            except RagError as error:
-                what = {"code": error.code, "message": error.message, "hint": error.hint}
-                told.send((job.id, "error", what))
-            except Exception as error:  # noqa: BLE001  one job's fault is not the others'
-                said = f"{type(error).__name__}: {first_line(error)}"
-                told.send((job.id, "error", {"code": "unexpected", "message": said, "hint": ""}))
+    embedder: Embedder | None = None
+    with suppress(EOFError):
+        while True:
+            order: Order = line.recv()
+            with _opened(order.settings, embedder) as index:
+                embedder = index.embedder
+                for job_id in order.job_ids:
+                    _do(index, order.folder, job_id, line)
+            line.send(None)
+
+
+def _opened(settings: Settings, embedder: Embedder | None) -> Index:
+    """The index, with the embedder that is loaded already if it is still the one."""
+    if embedder is not None:
+        with suppress(IndexMismatch):
+            return open_index(settings, create=True, embedder=embedder)
+    return open_index(settings, create=True)
+
+
+def _do(index: Index, folder: Path, job_id: str, line: Connection) -> None:
+    """Do a job. One that fails does not keep the others from being done."""
+    line.send(Message(job_id, "state", "running"))
+    try:
+        report = _done(index, read_request(folder, job_id), _Told(job_id, line))
+    except Exception as error:  # noqa: BLE001  one job's fault is not the others'
+        line.send(Message(job_id, "error", told_outside(error)))
+    else:
+        line.send(Message(job_id, "report", report))
 
 
 class _Told:
     """Progress that is sent on, not more than twice a second."""
 
-    def __init__(self, job_id: str, told: Connection) -> None:
+    def __init__(self, job_id: str, line: Connection) -> None:
         self._job_id = job_id
-        self._told = told
+        self._line = line
         self._done = 0.0
         self._last = 0.0
 
     def start(self, total: int) -> None:
-        self._told.send((self._job_id, "total", total))
+        self._line.send(Message(self._job_id, "total", total))
 
     def advance(self, count: float, tokens: int = 0) -> None:
         del tokens
         self._done += count
         if (now := time.monotonic()) - self._last > _PATIENCE:
             self._last = now
-            self._told.send((self._job_id, "done", self._done))
+            self._line.send(Message(self._job_id, "done", self._done))
 
 
 def _done(index: Index, request: Request, progress: _Told) -> dict[str, Any]:

@@ -23,7 +23,7 @@ class DocumentRecord:
 
     `live` revisions are searched; the others were being written when a run ended (their `tokens`
     are 0: nobody had counted to the end). One with `twin_of` is a link: it says that the document
-    is a copy of that other one, and has no chunks of its own: it `stands` there in the other's text.
+    is a copy of that other one, `stands` in its text, and has no chunks of its own.
     """
 
     doc_id: str

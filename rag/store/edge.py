@@ -162,19 +162,28 @@ class EdgeStore(Links):
             self._shard.flush()
         with _translated(self._root):
             generations.clear(self._root)
-            generations.copy(self._path, self._root / name)
+            try:
+                generations.copy(self._path, self._root / name)
+            except OSError:  # a full disk is not to stay full of it
+                generations.abandon(self._root, name)
+                raise
         return name
 
     def moved(self, generation: str) -> EdgeStore:
         """The copy of this name, opened, and served in the place of this one from now on.
 
-        In one atomic step. This one stays open, and is deleted by the next `copied`.
+        In one atomic step. This one stays open; once it is closed, `tidy` of the copy deletes it.
         """
         copy = self._open(self._root, generation)
         with _translated(self._root):
             now = generations.read(self._root)
             generations.write(self._root, replace(now, served=generation))
         return copy
+
+    def tidy(self) -> None:
+        """Delete what lies beside this one and is neither served nor kept."""
+        with _translated(self._root):
+            generations.clear(self._root)
 
     def documents(self, namespace: str | None = None) -> Iterator[DocumentRecord]:
         """Every revision of every document, live or not."""

@@ -23,6 +23,7 @@ ROLES: dict[str, object] = {
     "acme": {"role": "read", "tenant": "acme"},
     "apex": {"role": "read", "tenant": "apex"},
     "writer": "ingest",
+    "admin": "admin",
     "acme-writer": {"role": "ingest", "tenant": "acme"},
     "apex-writer": {"role": "ingest", "tenant": "apex"},
 }

@@ -15,9 +15,13 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.testclient import TestClient
 
 from connectors.registry import open_source
 from pipelines.ingest import ingest
+from pipelines.query import open_parts
+from pipelines.serve.app import create_app
+from rag.errors import StoreError
 from rag.index import open_index
 from rag.settings import Settings
 
@@ -33,7 +37,7 @@ ASKED = "How many valves did the plant in Brno make in May?"
 
 
 @pytest.fixture(scope="module")
-def where(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An index of three documents, two of which are a tenant's."""
     folder = tmp_path_factory.mktemp("serve")
     lines = [
@@ -48,17 +52,22 @@ def where(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "index"
 
 
+@pytest.fixture
+def where(built: Path, tmp_path: Path) -> Path:
+    """A copy of it for one test: an index has one owner."""
+    return shutil.copytree(built, tmp_path / "index")
+
+
 @pytest.fixture(scope="module")
-def base(where: Path) -> Iterator[str]:
-    with serving(where) as address:
+def base(built: Path) -> Iterator[str]:
+    with serving(shutil.copytree(built, built.with_name("base"))) as address:
         yield address
 
 
 @pytest.fixture(scope="module")
-def keyed(where: Path) -> Iterator[str]:
-    # One index has one owner: another copy of it.
-    shutil.copytree(where, where.with_name("keyed"))
-    with serving(where.with_name("keyed"), api_keys=TABLE, requests_per_minute=0) as address:
+def keyed(built: Path) -> Iterator[str]:
+    own = shutil.copytree(built, built.with_name("keyed"))
+    with serving(own, api_keys=TABLE, requests_per_minute=0) as address:
         yield address
 
 
@@ -141,6 +150,14 @@ def test_a_client_of_the_openai_api_gets_an_answer_whole_or_in_parts(base: str) 
     assert parts[-1].choices[0].finish_reason == "stop"
     assert parts[-1].model_extra["spanrag"]["citations"]
     assert whole.model_extra["spanrag"]["ledger"][0]["stage"] == "retrieve"
+    assert asking.models.retrieve("spanrag").id == "spanrag"
+    with pytest.raises(openai.NotFoundError):
+        asking.models.retrieve("gpt-9")
+    *_, counted = asking.chat.completions.create(
+        model="spanrag", messages=messages, stream=True, stream_options={"include_usage": True}
+    )
+    assert counted.choices == []
+    assert counted.usage == whole.usage
     with pytest.raises(openai.BadRequestError, match="no question"):
         asking.chat.completions.create(model="x", messages=[{"role": "system", "content": "x"}])
 
@@ -150,8 +167,9 @@ def test_a_client_of_the_openai_api_gets_an_answer_whole_or_in_parts(base: str) 
     [
         ({"question": ""}, 422, "usage"),
         ({"question": "x", "unknown": 1}, 422, "usage"),
+        ({"question": "x", "stream": "no"}, 422, "usage"),
         ({"question": "x", "filters": ["nonsense"]}, 400, "usage"),
-        ({"question": "x", "options": {"grounding": "sift"}}, 500, "config"),
+        ({"question": "x", "options": {"grounding": "sift"}}, 400, "usage"),
         ({"question": "x" * 2_000_000}, 413, "too_large"),
     ],
 )
@@ -161,11 +179,57 @@ def test_a_bad_request_is_a_problem(base: str, body: object, status: int, code: 
     assert "xxx" not in detail
 
 
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [{"role": "user", "content": f"{ASKED} \ud83d"}],
+        [{"role": "user", "content": [{"type": "text", "text": f"\udc00{ASKED}"}, {"type": "x"}]}],
+        [{"role": "function", "name": "f", "content": "1"}, {"role": "assistant", "content": None},
+         {"role": "user", "content": ASKED}],
+    ],
+    ids=["half a character", "in a part", "odd turns"],
+)  # fmt: skip
+def test_what_clients_of_chats_send_is_answered(base: str, messages: list[object]) -> None:
+    body = {"messages": messages, "model": None, "stream": None, "stream_options": None}
+    with client(base) as asking:
+        sent = json.dumps(body)  # as ASCII: a lone surrogate is no UTF-8
+        answer = asking.post(
+            "/v1/chat/completions", content=sent, headers={"content-type": "application/json"}
+        )
+    assert "valves" in answer.json()["choices"][0]["message"]["content"]
+
+
+def test_an_error_that_nobody_foresaw_tells_nothing_and_has_every_header(
+    where: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = Settings(store={"path": where})
+    app = create_app(*open_parts(settings))
+
+    def fails() -> None:
+        raise RuntimeError("/srv/secret")
+
+    def is_away() -> None:
+        raise StoreError("no Qdrant at 10.0.0.7")
+
+    app.add_api_route("/fails", fails)
+    app.add_api_route("/is-away", is_away)
+    with TestClient(app, "http://localhost", raise_server_exceptions=False) as asking:
+        for path, status, code, secret in (
+            ("/fails", 500, "unexpected", "/srv/secret"),
+            ("/is-away", 503, "store", "10.0.0.7"),
+        ):
+            answer = asking.get(path)
+            problem(answer, status, code)
+            assert answer.headers["x-content-type-options"] == "nosniff"
+            assert secret not in answer.text
+            assert secret in caplog.text
+
+
 @pytest.mark.parametrize("streamed", [True, False])
 def test_what_fails_before_it_streams_is_a_problem_too(base: str, streamed: bool) -> None:
     body = {"question": "x", "options": {"grounding": "sift"}, "stream": streamed}
     with client(base) as asking:
-        problem(asking.post("/v1/query", json=body), 500, "config")
+        problem(asking.post("/v1/query", json=body), 400, "usage")
 
 
 def test_what_is_no_json_or_no_route_is_a_problem(base: str) -> None:
@@ -176,6 +240,10 @@ def test_what_is_no_json_or_no_route_is_a_problem(base: str) -> None:
             "content-type": "application/json"}), 400, "usage")  # fmt: skip
         problem(asking.get("/v1/query"), 405, "method")
         problem(asking.get("/nowhere"), 404, "not_found")
+        problem(asking.post("/v1/ingest/", json={}), 404, "not_found")
+        refused = asking.request("PATCH", "/v1/documents/x")
+        problem(refused, 405, "method")
+        assert refused.headers["allow"] == "DELETE, GET"
 
 
 def test_a_body_that_grows_too_large_is_refused_though_it_tells_no_length(base: str) -> None:
@@ -194,7 +262,7 @@ def test_a_body_that_grows_too_large_is_refused_though_it_tells_no_length(base: 
 def test_without_keys_only_this_machine_is_answered_under_its_own_name(base: str) -> None:
     with client(base) as asking:
         body = {"question": ASKED}
-        for name in ("evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80"):
+        for name in ("evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", "["):
             answer = asking.post("/v1/query", json=body, headers={"Host": name})
             problem(answer, 403, "forbidden")
         for name in ("localhost", "localhost:1", "127.0.0.1", "[::1]:80"):
@@ -249,6 +317,32 @@ def test_no_filter_shows_a_tenant_what_is_anothers(keyed: str, filters: list[str
     assert len(hits) == 3
 
 
+def test_without_a_key_no_byte_of_a_body_is_read(keyed: str) -> None:
+    address = keyed.removeprefix("http://").rsplit(":", 1)
+    head = b"POST /v1/ingest HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    with socket.create_connection((address[0], int(address[1])), timeout=20) as line:
+        line.sendall(head + b"Content-Length: 19000000\r\n\r\n{")  # and no more comes
+        assert line.recv(100).startswith(b"HTTP/1.1 401 ")
+
+
+def test_keys_cannot_be_tried_out(where: Path) -> None:
+    with serving(where, api_keys=TABLE, requests_per_minute=3) as base, client(base) as asking:
+        for n in range(4):
+            wrong = {"Authorization": f"Bearer {n}"}
+            tried = asking.get("/v1/models", headers=wrong)
+            problem(tried, *((401, "unauthorized") if n < 3 else (429, "rate_limited")))
+        right = {"Authorization": f"Bearer {KEYS['acme']}"}
+        assert asking.get("/v1/models", headers=right).is_success
+
+
+def test_counters_are_nothing_for_a_tenant(keyed: str) -> None:
+    with client(keyed, "acme") as asking:
+        problem(asking.get("/metrics"), 403, "forbidden")
+    with client(keyed, "reader") as asking:
+        assert "spanrag_jobs_waiting 0.0" in asking.get("/metrics").text
+        problem(asking.get("/v1/jobs"), 403, "forbidden")
+
+
 def test_a_tenants_chat_has_its_own_documents_only(keyed: str) -> None:
     body = {"messages": [{"role": "user", "content": ASKED}]}
     with client(keyed, "acme") as asking:
@@ -257,10 +351,9 @@ def test_a_tenants_chat_has_its_own_documents_only(keyed: str) -> None:
     assert "9,900" not in told
 
 
-def test_a_key_that_asks_too_often_is_told_when_to_come_again(where: Path, tmp_path: Path) -> None:
-    shutil.copytree(where, tmp_path / "index")
+def test_a_key_that_asks_too_often_is_told_when_to_come_again(where: Path) -> None:
     with (
-        serving(tmp_path / "index", api_keys=TABLE, requests_per_minute=3) as base,
+        serving(where, api_keys=TABLE, requests_per_minute=3) as base,
         client(base, "acme") as asking,
         client(base, "apex") as other,
     ):
@@ -276,14 +369,11 @@ GENERATION = {"kind": "server", "model": "smollm2", "context_window": 2048, "ret
 
 
 @pytest.mark.slow
-def test_a_model_streams_and_a_client_that_leaves_stops_it(
-    where: Path, tmp_path: Path, proxy: Any
-) -> None:
-    shutil.copytree(where, tmp_path / "index")
+def test_a_model_streams_and_a_client_that_leaves_stops_it(where: Path, proxy: Any) -> None:
     proxy.script = ["linger", "linger"]
     generation = {**GENERATION, "url": proxy.base}
     body = {"question": ASKED, "stream": True}
-    with serving(tmp_path / "index", generation) as base, client(base) as asking:
+    with serving(where, generation) as base, client(base) as asking:
         with asking.stream("POST", "/v1/query", json=body) as answer:
             for line in answer.iter_lines():
                 if line == "event: text":
@@ -305,33 +395,28 @@ def test_a_model_streams_and_a_client_that_leaves_stops_it(
         assert final["ledger"][3]["llm_tokens"] > 0
 
 
-def test_what_does_not_answer_in_time_is_given_up(where: Path, tmp_path: Path, proxy: Any) -> None:
-    shutil.copytree(where, tmp_path / "index")
+def test_what_does_not_answer_in_time_is_given_up(where: Path, proxy: Any) -> None:
     proxy.script = ["hang", "hang"]
     generation = {**GENERATION, "url": proxy.base, "timeout": 5}
-    with serving(tmp_path / "index", generation, timeout=2) as base, client(base) as asking:
+    with serving(where, generation, timeout=2) as base, client(base) as asking:
         problem(asking.post("/v1/query", json={"question": ASKED}), 504, "timeout")
 
 
-def test_a_model_that_fails_is_a_problem_also_in_a_stream(
-    where: Path, tmp_path: Path, proxy: Any
-) -> None:
-    shutil.copytree(where, tmp_path / "index")
+def test_a_model_that_fails_is_a_problem_also_in_a_stream(where: Path, proxy: Any) -> None:
     proxy.script = ["drop", "drop"]
     generation = {**GENERATION, "url": proxy.base}
-    with serving(tmp_path / "index", generation) as base, client(base) as asking:
+    with serving(where, generation) as base, client(base) as asking:
         problem(asking.post("/v1/query", json={"question": ASKED}), 502, "model")
         told = events(asking.post("/v1/query", json={"question": ASKED, "stream": True}).text)
     assert [name for name, _ in told] == ["stage", "stage", "stage", "error"]
     assert told[-1][1]["code"] == "model"
 
 
-def test_one_question_too_many_is_refused_at_once(where: Path, tmp_path: Path, proxy: Any) -> None:
-    shutil.copytree(where, tmp_path / "index")
+def test_one_question_too_many_is_refused_at_once(where: Path, proxy: Any) -> None:
     proxy.script = ["hang"] * 20
     generation = {**GENERATION, "url": proxy.base, "timeout": 8}
     with (
-        serving(tmp_path / "index", generation, concurrency=2, waiting=1, timeout=6) as base,
+        serving(where, generation, concurrency=2, waiting=1, timeout=6) as base,
         client(base) as asking,
         ThreadPoolExecutor(3) as crowd,
     ):
@@ -345,11 +430,10 @@ def test_one_question_too_many_is_refused_at_once(where: Path, tmp_path: Path, p
             assert each.result().status_code in (502, 504)
 
 
-def test_the_command_serves_until_it_is_stopped(where: Path, tmp_path: Path) -> None:
-    shutil.copytree(where, tmp_path / "index")
+def test_the_command_serves_until_it_is_stopped(where: Path) -> None:
     rag = Path(sys.executable).with_name("rag")
     running = subprocess.Popen(
-        [rag, "serve", "--where", tmp_path / "index", "--port", "0"],
+        [rag, "serve", "--where", where, "--port", "0"],
         stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert running.stderr is not None
@@ -358,12 +442,12 @@ def test_the_command_serves_until_it_is_stopped(where: Path, tmp_path: Path) -> 
         until(lambda: _answers(asking))
         assert asking.post("/v1/query", json={"question": ASKED}).is_success
         locked = subprocess.run(
-            [rag, "status", "--where", tmp_path / "index", "--json"],
+            [rag, "status", "--where", where, "--json"],
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert locked.returncode == 5
         assert json.loads(locked.stdout)["error"]["code"] == "store_locked"
-    assert (tmp_path / "index-jobs").is_dir()
+    assert where.with_name("index-jobs").is_dir()
     # Not SIGINT: who runs the tests in the background has it ignored, and so all they start.
     running.send_signal(signal.SIGTERM)
     running.communicate(timeout=60)

@@ -35,7 +35,7 @@ def base(tmp_path: Path, folder: Path) -> Iterator[str]:
         yield address
 
 
-def run(*arguments: str, key: str = "writer", cwd: Path) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, key: str = "admin", cwd: Path) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"RAG_CLIENT__API_KEY": KEYS[key]}
     return subprocess.run(
         [RAG, *arguments], capture_output=True, text=True, check=False, cwd=cwd, env=environment
@@ -84,7 +84,7 @@ def test_commands_say_the_same_through_a_server(base: str, folder: Path, tmp_pat
         (("search", "x", "--server", "http://127.0.0.1:9"), "reader", 5, "does not answer"),
         (("search", "x", "--filter", "bad", "--server", "BASE"), "reader", 2, "cannot read"),
         (("ingest", "documents", "--server", "BASE"), "reader", 3, "not ingest"),
-        (("ingest", "/", "--server", "BASE"), "writer", 3, "serve.sources"),
+        (("ingest", "/", "--server", "BASE"), "admin", 3, "serve.sources"),
         (("query", "x", "--explain", "--server", "BASE"), "reader", 2, "--explain"),
         (("ingest", "x", "--dry-run", "--server", "BASE"), "writer", 2, "--dry-run"),
         (("query", "What is the colour of Neptune's moon?", "--fail-on-abstain", "--server",

@@ -1,0 +1,97 @@
+"""The process that writes, as the server sees it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from threading import Lock
+
+from pipelines.serve.work import Message, Order, work
+
+__all__ = ["WriterProcess"]
+
+_REST = 60.0  # seconds it is kept with nothing to do: it holds an embedder, and starts in five
+
+
+class WriterProcess:
+    """Started when there is something to do, kept while more may come, never two at a time."""
+
+    def __init__(self) -> None:
+        self._starting = Lock()
+        self._process: BaseProcess | None = None
+        self._line: Connection | None = None
+        self._rested = 0.0
+        self.stopped = False
+
+    def do(self, order: Order, tell: Callable[[Message], None]) -> bool:
+        """Have it done, and hear of it; whether the process came to the end of what was ordered.
+
+        Raises:
+            Exception: what `tell` raises; the process is killed then.
+        """
+        line = self._started()
+        if line is None:
+            return False
+        complete = False
+        try:
+            for message in _messages(line, order):
+                tell(message)
+            complete = True
+        except _Died:
+            pass
+        finally:
+            if not complete:
+                self._end()
+            self._rested = time.monotonic()
+        return complete
+
+    def rest(self) -> None:
+        """There is nothing to do: after a while it ends."""
+        if self._process is not None and time.monotonic() - self._rested > _REST:
+            self._end()
+
+    def stop(self) -> None:
+        """End it now, and start none any more."""
+        with self._starting:
+            self.stopped = True
+            if self._process is not None:
+                self._process.kill()
+
+    def close(self) -> None:
+        """Let go of one that was stopped."""
+        self._end()
+
+    def _started(self) -> Connection | None:
+        with self._starting:
+            if self.stopped:
+                return None
+            if self._line is None or self._process is None or not self._process.is_alive():
+                context = multiprocessing.get_context("spawn")
+                self._line, there = context.Pipe()
+                self._process = context.Process(target=work, args=(there,), daemon=True)
+                self._process.start()
+                there.close()
+            return self._line
+
+    def _end(self) -> None:
+        process, line, self._process, self._line = self._process, self._line, None, None
+        if process is not None and line is not None:
+            process.kill()
+            process.join()
+            line.close()
+
+
+class _Died(Exception):
+    """The process ended, or was killed, before it came to its end."""
+
+
+def _messages(line: Connection, order: Order) -> Iterator[Message]:
+    try:
+        line.send(order)
+        while (message := line.recv()) is not None:
+            yield message
+    except (EOFError, OSError):
+        raise _Died from None

@@ -1,0 +1,85 @@
+"""What is known of jobs while they are done, and the process that does them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipelines.serve.clerk import _Round
+from pipelines.serve.jobs import Brought, Job, Jobs, Request
+from pipelines.serve.work import Message, Order
+from pipelines.serve.writer import WriterProcess
+from rag.settings import Settings
+
+
+@pytest.fixture
+def jobs(tmp_path: Path) -> Iterator[Jobs]:
+    opened = Jobs(tmp_path / "jobs")
+    yield opened
+    opened.close()
+
+
+def submitted(jobs: Jobs, *texts: str) -> list[Job]:
+    return [
+        jobs.submit(Request(kind="ingest", documents=(Brought(id=text, text=text),)))
+        for text in texts
+    ]
+
+
+def kept(jobs: Jobs, job: Job) -> Job:
+    found = jobs.find(job.id)
+    assert found is not None
+    return found[0]
+
+
+def test_an_attempt_is_on_the_disk_before_the_outcome_is_known(jobs: Jobs) -> None:
+    first, second = submitted(jobs, "one", "two")
+    round_ = _Round(jobs, [first, second])
+    round_.hear(Message(first.id, "state", "running"))
+    assert (kept(jobs, first).state, kept(jobs, first).attempts) == ("running", 1)
+    round_.hear(Message(first.id, "report", {"added": 1}))
+    # Whoever dies now did not die at this one; and its report is true once it is served.
+    assert (kept(jobs, first).attempts, kept(jobs, first).report) == (0, None)
+    round_.hear(Message(second.id, "state", "running"))
+    assert round_.now[first.id].report == {"added": 1}
+
+    round_.put_back(died=True)
+    assert [(kept(jobs, each).state, kept(jobs, each).attempts) for each in (first, second)] == [
+        ("queued", 0), ("queued", 1)
+    ]  # fmt: skip
+    round_.put_back(died=False)
+    assert kept(jobs, second).attempts == 0
+
+
+def test_a_stopped_writer_starts_no_more(jobs: Jobs, tmp_path: Path) -> None:
+    writer = WriterProcess()
+    writer.stop()
+    order = Order(Settings(store={"path": tmp_path / "index"}), jobs.folder, [])
+    assert not writer.do(order, lambda _: None)
+    assert not (tmp_path / "index").exists()
+
+
+@pytest.mark.slow
+def test_a_writer_is_used_again_and_never_left_running(jobs: Jobs, tmp_path: Path) -> None:
+    first, damaged, third = submitted(jobs, "one", "two", "three")
+    (jobs.folder / f"{damaged.id}.request").write_text("{")
+    settings = Settings(store={"path": tmp_path / "index"})
+    writer = WriterProcess()
+    told: list[Message] = []
+    assert writer.do(Order(settings, jobs.folder, [first.id, damaged.id]), told.append)
+    process = writer._process
+    assert process is not None
+    outcomes = {each.job_id: each for each in told if each.field in ("report", "error")}
+    assert outcomes[first.id].value["added"] == 1
+    assert outcomes[damaged.id].value["code"] == "unexpected"
+    assert writer.do(Order(settings, jobs.folder, []), told.append)
+    assert writer._process is process
+
+    def full(_: Message) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        writer.do(Order(settings, jobs.folder, [third.id]), full)
+    assert not process.is_alive()
