@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from rag.errors import ConfigError, ExtraMissing, first_line
+from rag.errors import ExtraMissing
 from rag.settings import TelemetrySettings
 from rag.trace import current_ids
 
@@ -76,7 +76,6 @@ def exporting(settings: TelemetrySettings) -> Iterator[None]:
 
     Raises:
         ExtraMissing: the SDK or the exporter is not installed.
-        ConfigError: one of those variables cannot be read.
     """
     if settings.traces == "off":
         yield
@@ -106,11 +105,6 @@ def _provider(settings: TelemetrySettings) -> TracerProvider:
         provider.add_span_processor(_processor(settings))
     except ImportError as error:
         raise ExtraMissing(error.name or "opentelemetry-sdk", "telemetry") from None
-    except ValueError as error:
-        raise ConfigError(
-            f"OpenTelemetry does not understand its settings: {first_line(error)}",
-            hint="look at the variables whose names begin with OTEL_",
-        ) from None
     trace.set_tracer_provider(provider)
     return provider
 
