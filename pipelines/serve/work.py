@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -18,6 +19,7 @@ from pipelines.serve.brought import BroughtDocuments
 from pipelines.serve.jobs import Request, read_request
 from pipelines.serve.problems import told_outside
 from pipelines.sources import connect
+from pipelines.telemetry import set_up_logs
 from pipelines.twins import Twins
 from rag.embedding.base import Embedder
 from rag.errors import IndexMismatch
@@ -60,6 +62,7 @@ def work(line: Connection) -> None:
     with suppress(EOFError):
         while True:
             order: Order = line.recv()
+            set_up_logs(order.settings.telemetry, logging.WARNING)
             with _opened(order.settings, embedder) as index:
                 embedder = index.embedder
                 for job_id in order.job_ids:
