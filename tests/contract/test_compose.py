@@ -488,7 +488,7 @@ def test_image_takes_the_torch_of_the_constraints():
 
 def test_image_has_the_extras_of_a_server_and_each_is_pinned():
     (extras,) = re.findall(r'"\.\[([\w,]+)\]"', DOCKERFILE)
-    assert extras.split(",") == ["bundled", "server", "serve"]
+    assert extras.split(",") == ["bundled", "server", "serve", "telemetry"]
     wanted = [
         Requirement(each)
         for extra in extras.split(",")
@@ -528,5 +528,5 @@ def test_every_step_of_the_image_runs(tmp_path, index):
     assert len(told) == 5
     extra = f"--extra-index-url {index} " if index else ""
     assert told[2] == f"pip install {extra}--constraint constraints.txt torch==2.13.0\n"
-    assert told[3] == "pip install --constraint constraints.txt .[bundled,server,serve]\n"
+    assert told[3] == "pip install --constraint constraints.txt .[bundled,server,serve,telemetry]\n"
     assert told[4] == "rag models pull\n"
