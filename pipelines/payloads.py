@@ -72,7 +72,12 @@ def _grounding_to_json(grounding: Grounding | None) -> dict[str, Any]:
         {
             "text": fact.text,
             "evidence": [
-                {"source": each.source, "start": each.span.start, "end": each.span.end}
+                {
+                    "source": each.source,
+                    "doc_id": each.doc_id,
+                    "start": each.span.start,
+                    "end": each.span.end,
+                }
                 for each in fact.evidence
             ],
         }
@@ -164,4 +169,6 @@ def _evidence_from_json(told: dict[str, Any]) -> Citation:
     """Where a fact stands, of which no more is sent."""
     span = Span(told["start"], told["end"])
     source = told["source"]
-    return Citation("", "", source, source, span, "", Place(span.start), verified=False)
+    return Citation(
+        told["doc_id"], "", source, source, span, "", Place(span.start), verified=False
+    )

@@ -52,6 +52,7 @@ class Evidence(BaseModel):
     """Where a fact stands."""
 
     source: str
+    doc_id: str
     start: int
     end: int
 

@@ -124,8 +124,8 @@ class Desk:
     async def ask(self, asked: Asked) -> AsyncGenerator[Happening, None]:
         """What happens on the way to an answer, and the answer. Who stops listening stops it.
 
-        A language model stops after the token it is at; a stage, or a way of grounding that asks
-        the model several times, comes to its end first.
+        A language model stops after the token it is at; a stage, or one of the calls of a way of
+        grounding that asks the model several times (SIFT), comes to its end first.
 
         Raises:
             Problem: too many questions wait, or it took too long.
@@ -228,7 +228,14 @@ class Desk:
                 conditions=asked.conditions,
                 observe=observe,
             )
-        answer = engine.answer(gathered, watch=lambda text: tell(Written(text)))
+
+        def written(text: str) -> None:
+            if text:
+                tell(Written(text))
+            elif left.is_set():
+                raise _Left
+
+        answer = engine.answer(gathered, watch=written)
         explanation = None
         if asked.explain:
             with self._turn(left):  # it keeps the cores as busy as the stages do

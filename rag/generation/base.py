@@ -65,7 +65,9 @@ class Generator(Protocol):
         Args:
             question: what is asked.
             context: what may be told.
-            watch: told the answer as it is written, by generators that write one at once.
+            watch: told the answer as it is written, by generators that write one at once; those
+                that call a model several times tell "" before each. What it raises that is no
+                `Exception` ends the work.
 
         Raises:
             ModelError: it does not answer.

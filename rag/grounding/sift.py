@@ -88,8 +88,11 @@ class SiftGenerator:
         Raises:
             ModelError: the model gives no plain answer either.
         """
-        del watch  # which of its answers is given is known at the end
-        run = _Run(self._writer, self._settings, self._narrow, self._counter, question, context)
+        # Which of its answers is given is known at the end: so nothing is told, but told it is.
+        alive = (lambda: watch("")) if watch else (lambda: None)
+        run = _Run(
+            self._writer, self._settings, self._narrow, self._counter, question, context, alive
+        )
         try:
             if self._settings.mode == "extractive":
                 run.extractive()
@@ -150,7 +153,9 @@ class _Run:
         counter: TokenCounter,
         question: str,
         context: Context,
+        alive: Callable[[], None],
     ) -> None:
+        self._alive = alive
         self._writer, self._settings, self._narrow = writer, settings, narrow
         self._counter, self._tokens_in = counter, counter.total(context.pieces)
         self._question, self._context = question, context
@@ -307,6 +312,7 @@ class _Run:
         schema: dict[str, Any] | None = None,
         temperature: float | None = None,
     ) -> list[str]:
+        self._alive()
         written = self._writer.write(prompts_with, context, schema=schema, temperature=temperature)
         self._asked.extend(written)
         self.troubles.extend(each.degraded for each in written)

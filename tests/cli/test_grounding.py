@@ -95,7 +95,7 @@ def test_every_fact_stands_where_it_says_and_every_call_is_booked(
         assert set(fact) == {"text", "evidence"}
         assert fact["evidence"]
         for evidence in fact["evidence"]:
-            assert set(evidence) == {"source", "start", "end"}
+            assert set(evidence) == {"source", "doc_id", "start", "end"}
             assert standing(library, evidence).strip()
     assert isinstance(found["agreed"], bool)
     assert found["grounding_stage"] in ("sticker", "forward", "inverse", "plain")

@@ -323,6 +323,26 @@ def test_where_no_plain_answer_comes_either_it_is_a_model_error() -> None:
         sift(Scripted(write=ModelError("gone"), plain=ModelError("gone")))
 
 
+class _Left(BaseException):
+    pass
+
+
+def test_who_leaves_has_no_further_call_made() -> None:
+    writer = Scripted(write=sticker(RIGHT), both="412 [S1].", facts="13", plain="412 [S1].")
+    told: list[str] = []
+
+    def watch(text: str) -> None:
+        told.append(text)
+        if writer.asked:
+            raise _Left
+
+    generator = SiftGenerator(writer, GroundingSettings(mode="sift"), first_sentence, COUNTER)
+    with pytest.raises(_Left):
+        generator.generate(QUESTION, CONTEXT, watch=watch)
+    assert writer.asked == ["write"]
+    assert told == ["", ""]
+
+
 def test_of_several_answers_the_most_frequent_counts() -> None:
     writer = Scripted(write=sticker(RIGHT), both=["13", "412", "412"], facts=["412", "9", "412"])
     found = sift(writer, samples=3, temperature=0.9)
