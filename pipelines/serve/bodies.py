@@ -9,13 +9,16 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pipelines.serve.problems import Problem, response
+
 __all__ = ["BoundedBodies"]
 
+_TWO_LENGTHS = Problem(400, "usage", "the body has two lengths", {"Connection": "close"})
 _SECONDS = 30.0  # for a whole body to arrive in
 
 
 class BoundedBodies:
-    """Refuses a body that is too large (413) or too long in coming (408).
+    """Refuses a body that is too large (413), too long in coming (408) or of two lengths (400).
 
     The framework has a limit of its own, which answers in plain text and not with a problem.
 
@@ -44,7 +47,12 @@ class BoundedBodies:
             await self._app(scope, receive, send)
             return
         most = self._of_paths.get(scope["path"], self._most)
-        told = Headers(scope=scope).get("content-length", "")
+        headers = Headers(scope=scope)
+        told = headers.get("content-length", "")
+        if told and "transfer-encoding" in headers:
+            # What a proxy takes for a body may be a request to us (RFC 9112, 6.1): nobody's key.
+            await response(_TWO_LENGTHS)(scope, receive, send)
+            return
         loop = asyncio.get_running_loop()
         size, whole, late = 0, False, loop.time() + self._seconds
 
