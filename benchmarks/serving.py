@@ -3,7 +3,9 @@
 The server is the real command, over an embedded index of the demo's documents and, with --data,
 of the corpora there. Requests come from another process (serving_load.py) on the same machine, so
 they take processor time from the server; the tables say how much. Latencies count from when a
-request was due. Intervals (95 %) redraw stretches of time.
+request was due. Intervals (95 %) redraw stretches of time. No question is put twice in the same
+letters, since the server remembers the vectors of texts; those of sentences it has seen it does
+remember, as it would for anybody.
 """
 
 from __future__ import annotations
@@ -100,9 +102,10 @@ def _served(folders: Sequence[Path], index: Path, questions: int) -> str:
     versions = [f"{name} {version(name)}" for name in ("uvicorn", "fastapi", "aiohttp")]
     return (
         f"Index: {status['chunks']:,} chunks of {', '.join(map(named, folders))}. {questions} "
-        f"questions, drawn at random. serve.concurrency {defaults.concurrency}, serve.waiting "
-        f"{defaults.waiting}, no limit of requests a minute unless a table says so; all else at "
-        f"defaults. {', '.join(versions)}. Milliseconds, with 95 % intervals."
+        f"questions, drawn at random, each time with other gaps. serve.concurrency "
+        f"{defaults.concurrency}, serve.waiting {defaults.waiting}, no limit of requests a minute "
+        f"unless a table says so; all else at defaults. {', '.join(versions)}. Milliseconds, with "
+        "95 % intervals."
     )
 
 

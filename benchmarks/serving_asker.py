@@ -31,7 +31,7 @@ class Asker:
     async def ask(self, planned: float) -> bool:
         """One request; whether there was any answer."""
         (kind,) = self._draw.choices(list(self._plan.kinds), list(self._plan.kinds.values()))
-        body = {"question": self._draw.choice(self._plan.questions)}
+        body = {"question": self._fresh(self._draw.choice(self._plan.questions))}
         if kind == "stream":
             body["stream"] = True
         path = "/v1/search" if kind == "search" else "/v1/query"
@@ -49,6 +49,11 @@ class Asker:
             Sample(kind, planned, sent, heard.event, heard.text, end, status, fault)
         )
         return status > 0
+
+    def _fresh(self, question: str) -> str:
+        """The same question with other gaps: the server embeds none twice that it remembers."""
+        first, *others = question.split()
+        return first + "".join(f"{' ' * self._draw.randint(1, 3)}{word}" for word in others)
 
     def stop(self) -> None:
         """Ask no more."""

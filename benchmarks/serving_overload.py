@@ -38,7 +38,7 @@ def overload(index: Path, questions: Sequence[str], seconds: float, lasting: flo
     with serving(index) as server:
         for kind in ("search", "query"):
             measuring = Measuring(server.base, {kind: 1.0}, questions, seconds)
-            measuring.closed(1)  # not counted: models are loaded by the first that asks
+            measuring.closed(4)  # not counted: the first wait for models
             best[kind] = capacity(measuring.closed_loops((4, 8)))
             before = measuring.closed(1)
             during, load = _overloaded(server, measuring, best[kind], lasting)

@@ -56,7 +56,7 @@ def soak(
     """
     with serving(index) as server:
         measuring = Measuring(server.base, MIX, questions, seconds)
-        measuring.closed(1)  # not counted: models are loaded by the first that asks
+        measuring.closed(4)  # not counted: the first wait for models
         most = capacity(measuring.closed_loops((4, 8)))
         say(f"soaking at {SHARE:.0%} of {most:.3g}/s for {lasting:g} s")
         watch = Watch(server)

@@ -60,7 +60,7 @@ def speed(
         with serving(index, {**UNLIMITED, "generation.kind": generator}) as server:
             for kind in kinds:
                 measuring = Measuring(server.base, {kind: 1.0}, questions, seconds[generator])
-                measuring.closed(1)  # not counted: models are loaded by the first that asks
+                measuring.closed(4)  # not counted: the first wait for models
                 rows += _rows(measuring, kind, generator, clients, rounds)
     return table(COLUMNS, rows)
 
