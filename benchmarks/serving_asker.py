@@ -116,7 +116,7 @@ async def _asked(plan: Plan) -> Load:
         plan.base, timeout=timeout, connector=aiohttp.TCPConnector(limit=0), read_bufsize=2**22
     ) as session:
         asker = Asker(plan, session)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asker.stop)
+        signal.signal(signal.SIGTERM, lambda *_: asker.stop())  # holds when the loop is over, too
         print(flush=True)
         if plan.clients:
             await asyncio.gather(*(asker.closed() for _ in range(plan.clients)))
