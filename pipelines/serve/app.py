@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPMethod
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ _PROBLEM: dict[int | str, dict[str, Any]] = {
         "model": ProblemDetails,
     }
 }
+_METHODS = frozenset(HTTPMethod)
 _HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 
 logger = logging.getLogger("spanrag.access")
@@ -152,4 +154,6 @@ class _Watched:
             metrics = scope["app"].state.server.metrics
             metrics.requests.labels(route, str(status)).inc()
             metrics.seconds.labels(route).observe(seconds)
-            logger.info("%s %s %d %.3f s", scope["method"], route, status, seconds)
+            # Never as it was sent: anybody may write anything there.
+            method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+            logger.info("%s %s %d %.3f s", method, route, status, seconds)

@@ -12,6 +12,9 @@ from fastapi.sse import format_sse_event
 
 __all__ = ["begun", "event", "kept_alive", "unless_gone"]
 
+_LINE_ENDS = {each: f"\\u{each:04x}" for each in (0x85, 0x2028, 0x2029)}
+"""No line ends for these events, but for clients that cut lines as Unicode has it."""
+
 _PING = b": still at it\n\n"
 _PING_SECONDS = 15.0  # proxies give up on a silent answer after 30 or 60
 
@@ -22,6 +25,7 @@ Item = TypeVar("Item")
 def event(data: Any, name: str | None = None) -> bytes:
     """One event; `data` as JSON, text as it is."""
     told = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)
+    told = told.translate(_LINE_ENDS)
     return format_sse_event(data_str=told, event=name)
 
 
