@@ -36,7 +36,6 @@ random | keep admin-key
 random | keep metrics-key
 # Grafana's user admin.
 random | keep grafana-password
-# Who may ask `rag serve`. Any key that may read may read /metrics; bound to a tenant that has no
-# documents, Prometheus's finds nothing.
-printf '{"%s": "admin", "%s": {"role": "read", "tenant": "no-documents"}}\n' \
+# Who may ask `rag serve`, and for what.
+printf '{"%s": "admin", "%s": "metrics"}\n' \
     "$(cat "$folder/admin-key")" "$(cat "$folder/metrics-key")" | keep RAG_SERVE__API_KEYS

@@ -15,7 +15,7 @@ from pipelines.serve.keys import Access, Role
 from pipelines.serve.problems import Problem, response
 from pipelines.serve.state import ServerState
 
-__all__ = ["Admin", "Admission", "Ingester", "Reader", "is_loopback", "state_of"]
+__all__ = ["Admin", "Admission", "Ingester", "Observer", "Reader", "is_loopback", "state_of"]
 
 _BEARER = HTTPBearer(auto_error=False, description="A key of `serve.api_keys`.")
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
@@ -104,6 +104,7 @@ def _require_own_name(request: Request) -> None:
         raise Problem(403, "forbidden", "without keys the server answers as localhost only")
 
 
+Observer = Annotated[Access, Depends(_allowed(Role.metrics))]
 Reader = Annotated[Access, Depends(_allowed(Role.read))]
 Ingester = Annotated[Access, Depends(_allowed(Role.ingest))]
 Admin = Annotated[Access, Depends(_allowed(Role.admin))]

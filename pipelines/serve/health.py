@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from pipelines.serve.answers import Health
-from pipelines.serve.callers import Reader, state_of
+from pipelines.serve.callers import Observer, state_of
 from pipelines.serve.problems import Problem
 
 __all__ = ["router"]
@@ -30,7 +30,7 @@ async def readyz(request: Request) -> Health:
 
 
 @router.get("/metrics", response_class=Response)
-async def metrics(request: Request, caller: Reader) -> Response:
+async def metrics(request: Request, caller: Observer) -> Response:
     """Counters, as Prometheus reads them; they are everybody's, so no tenant's key will do."""
     if caller.tenant:
         raise Problem(403, "forbidden", "a tenant's key is for the tenant's documents")

@@ -26,6 +26,7 @@ _FEWEST = 16  # characters of a key: fewer can be guessed
 class Role(IntEnum):
     """What a key is for; each may do what those before it may."""
 
+    metrics = 0
     read = 1
     ingest = 2
     admin = 3
@@ -130,5 +131,5 @@ def _unreadable(why: str) -> ConfigError:
     return ConfigError(
         f"cannot read setting serve.api_keys: {why}",
         hint='write it as {"KEY": "read"}, or {"KEY": {"role": "ingest", "tenant": "acme"}}; roles '
-        "are read, ingest and admin",
+        "are metrics, read, ingest and admin",
     )

@@ -30,7 +30,7 @@ def test_without_keys_everybody_may_do_everything() -> None:
     keys = Keys.read("")
     assert not keys
     assert keys.find("") == Access(Role.admin)
-    assert Role.read < Role.ingest < Role.admin
+    assert Role.metrics < Role.read < Role.ingest < Role.admin
 
 
 @pytest.mark.parametrize(
