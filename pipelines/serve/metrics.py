@@ -64,6 +64,8 @@ class Metrics:
             "spanrag_jobs", "Jobs that are finished, by how they ended.", ["state"],
             registry=self.registry,
         )  # fmt: skip
+        for state in ("done", "failed"):  # there from the start: the first failure is an increase
+            self._jobs.labels(state)
 
     def count_job(self, state: str) -> None:
         """Count a job that is finished: `done` or `failed`."""
