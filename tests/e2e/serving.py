@@ -23,9 +23,13 @@ ROLES: dict[str, object] = {
     "acme": {"role": "read", "tenant": "acme"},
     "apex": {"role": "read", "tenant": "apex"},
     "writer": "ingest",
+    "observer": "metrics",
     "admin": "admin",
     "acme-writer": {"role": "ingest", "tenant": "acme"},
     "apex-writer": {"role": "ingest", "tenant": "apex"},
+    "observer": "metrics",
+    "admin": "admin",
+    "acme-admin": {"role": "admin", "tenant": "acme"},
 }
 KEYS = {name: f"{name}-key-0123456789" for name in ROLES}
 TABLE = json.dumps({KEYS[name]: role for name, role in ROLES.items()})

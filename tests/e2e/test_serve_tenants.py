@@ -144,11 +144,12 @@ def test_tools_of_a_model_have_the_keys_documents_only(
 
 
 def test_counters_name_nobody(base: str, theirs: list[dict[str, Any]]) -> None:
-    with client(base, "acme") as asking:
-        asking.get(f"/v1/documents/{theirs[0]['doc_id']}")
-        told = asking.get("/metrics")
-        described = asking.get("/openapi.json")
-    for answer in (told, described):
+    with client(base, "acme") as acme, client(base, "reader") as reader:
+        acme.get(f"/v1/documents/{theirs[0]['doc_id']}")
+        refused, counted = acme.get("/metrics"), reader.get("/metrics")
+        described = acme.get("/openapi.json")
+    assert refused.status_code == 403
+    for answer in (counted, described):
         assert answer.is_success
         assert not foreign(answer, theirs)
         assert "apex" not in answer.text
