@@ -66,14 +66,23 @@ class Server:
         began = time.monotonic()
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command, stdout=log, stderr=log, start_new_session=True
+                self._command,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env={**os.environ, "PYTHONFAULTHANDLER": "1"},
             )
         while time.monotonic() - began < PATIENCE and self._process.poll() is None:
             with suppress(httpx.TransportError):
                 if httpx.get(f"{self.base}/readyz", trust_env=False).status_code == 200:
                     return time.monotonic() - began
             time.sleep(0.05)
-        raise SystemExit(f"the server does not start:\n{self.log.read_text()[-2_000:]}")
+        raise SystemExit(f"the server does not start: {self.last_words()}")
+
+    def last_words(self) -> str:
+        """How it ended, if it did, and the end of its log."""
+        code = self._process.poll() if self._process else None
+        return f"exit code {code}\n{self.log.read_text()[-4_000:]}"
 
     def writer(self) -> psutil.Process | None:
         """The process that writes, if there is one now."""

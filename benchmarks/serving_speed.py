@@ -35,6 +35,9 @@ def serving(index: Path, settings: Mapping[str, str] = UNLIMITED) -> Iterator[Se
         try:
             say(f"ready after {server.start():.1f} s: {dict(settings)}")
             yield server
+        except BaseException:
+            say(f"the server: {server.last_words()}")
+            raise
         finally:
             server.stop()
 
