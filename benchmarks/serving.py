@@ -1,7 +1,7 @@
 """`rag serve` under load, on loopback: speed, overload, a soak, and kills with nothing lost.
 
 The server is the real command, over an embedded index of the demo's documents and, with --data,
-of the corpora there. Requests come from another process (serving_load.py) on the same machine, so
+of evaluation sets. Requests come from another process (serving_asker.py) on the same machine, so
 they take processor time from the server; the tables say how much. Latencies count from when a
 request was due. Intervals (95 %) redraw stretches of time. No question is put twice in the same
 letters, since the server remembers the vectors of texts; those of sentences it has seen it does
@@ -43,8 +43,8 @@ QUICK = {
 def main() -> None:
     """Measure the parts that are asked for, and print a report of each."""
     args = _arguments()
-    folders = [DEMO, *sorted(args.data.glob("*/corpora"))] if args.data else [DEMO]
-    files = [QUESTIONS, *sorted(args.data.glob("*/questions.jsonl"))] if args.data else [QUESTIONS]
+    folders = [DEMO, *(each.resolve() / "corpora" for each in args.data)]
+    files = [QUESTIONS, *(each / "questions.jsonl" for each in args.data)]
     questions = [question for file in files for question in _questions(file)]
     index = _index(args.cache, folders)
     seconds = {"extractive": args.seconds, "bundled": args.bundled_seconds}
@@ -66,7 +66,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     every = ("speed", "overload", "soak", "kills")
     parser.add_argument("--parts", nargs="+", choices=every, default=every)
-    parser.add_argument("--data", type=Path, help="folder of sets, e.g. ../shared/data")
+    parser.add_argument(
+        "--data", type=Path, nargs="+", default=[], help="sets besides, e.g. ../shared/data/covidqa"
+    )
     parser.add_argument("--seconds", type=float, default=20.0, help="of a load")
     parser.add_argument("--bundled-seconds", type=float, default=60.0, help="of one with a model")
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 2, 4, 8])
