@@ -148,6 +148,14 @@ def test_an_id_is_an_id_and_leads_nowhere_else(base: str, odd: str) -> None:
             assert b"set-cookie" not in told.lower()
 
 
+def test_nobody_is_waited_for_who_has_no_key(base: str) -> None:
+    """They are refused by their head alone; not even a body that is announced is asked for."""
+    for more in ("Content-Length: 9000000", "Transfer-Encoding: chunked", "Expect: 100-continue"):
+        for path in ("/v1/ingest", "/v1/query", "/nowhere"):
+            told = said(base, f"POST {path} HTTP/1.1\r\nHost: x\r\n{more}\r\n\r\n", patience=0.3)
+            assert statuses(told) == [401], told
+
+
 def test_a_body_that_never_ends_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,9 +6,11 @@ import asyncio
 import os
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -141,6 +143,20 @@ def test_tools_of_a_model_have_the_keys_documents_only(
     assert "4,120 valves" in told
     marks = (*MARKS, *(hit["doc_id"] for hit in theirs))
     assert [mark for mark in marks if mark in told] == []
+
+
+def test_answers_of_two_tenants_do_not_mix(base: str, theirs: list[dict[str, Any]]) -> None:
+    def asked(number: int) -> tuple[str, httpx.Response]:
+        who = ("acme", "apex")[number % 2]
+        body = {"question": ASKED, "stream": number % 4 < 2, "explain": number % 8 < 4}
+        with client(base, who) as asking:
+            return who, asking.post("/v1/query", json=body)
+
+    with ThreadPoolExecutor(8) as crowd:
+        for who, answer in crowd.map(asked, range(32)):
+            assert answer.is_success
+            assert bool(foreign(answer, theirs)) == (who == "apex")
+            assert ("4,120" in answer.text) == (who == "acme")
 
 
 def test_counters_name_nobody(base: str, theirs: list[dict[str, Any]]) -> None:
