@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import socket
 from typing import Annotated, Any
 
 import typer
 
 from pipelines.cli.run import Run, command
-from rag.errors import ExtraMissing, UsageError
+from rag.errors import ExtraMissing
 
 __all__ = ["register"]
 
@@ -31,6 +30,7 @@ def serve(
         import uvicorn
 
         from pipelines.serve.app import create_app, require_safe
+        from pipelines.serve.listening import listening
     except ImportError as error:
         raise ExtraMissing(error.name or "fastapi", "serve") from None
     from pipelines.query import open_parts
@@ -41,11 +41,11 @@ def serve(
     )
     settings = run.settings.model_copy(update={"serve": serving})
     require_safe(serving)
-    listening = _listening(serving.host, serving.port)
+    line = listening(serving.host, serving.port)
     if not run.quiet:
         logging.getLogger("spanrag.access").setLevel(logging.INFO)
     app = create_app(*open_parts(settings, create=True))
-    name, at = listening.getsockname()[:2]
+    name, at = line.getsockname()[:2]
     run.err.print(f"listening at http://{f'[{name}]' if ':' in name else name}:{at}")
     config = uvicorn.Config(
         app,
@@ -54,20 +54,4 @@ def serve(
         server_header=False,
         timeout_graceful_shutdown=10,
     )
-    uvicorn.Server(config).run([listening])
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    """A socket that listens there; before models are loaded, so that a taken port is told at once.
-
-    Raises:
-        UsageError: it cannot.
-    """
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=128)
-    except OSError as error:
-        raise UsageError(
-            f"cannot listen at {host}, port {port}: {error.strerror or error}",
-            hint="choose another --host or --port",
-        ) from None
+    uvicorn.Server(config).run([line])

@@ -109,7 +109,7 @@ def create_app(index: Index, generator: Generator) -> FastAPI:
         app.include_router(router)
     add_handlers(app)
     most = {"/v1/ingest": settings.most_upload_bytes}
-    app.add_middleware(Admission)
+    app.add_middleware(Admission, questions=questions.PATHS | chat.PATHS)
     app.add_middleware(BoundedBodies, most=settings.most_bytes, of_paths=most)
     app.add_middleware(_Watched)
     app.add_middleware(Traced)

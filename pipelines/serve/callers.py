@@ -39,20 +39,30 @@ def is_loopback(host: str) -> bool:
 
 
 class Admission:
-    """Refuses who may not call before a byte of what they bring is read.
+    """Refuses who may not call, or cannot be answered now, before a byte of theirs is read.
+
+    A refusal costs next to nothing, and of what a key may ask a minute it takes nothing: so that
+    those who are let in are answered, however many there are.
 
     Args:
         app: what answers those who may.
+        questions: paths that need one of the `Slots`.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, questions: frozenset[str]) -> None:
         self._app = app
+        self._questions = questions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As ASGI has it."""
         if scope["type"] == "http" and scope["method"] not in _BARE:
+            request = Request(scope)
             try:
-                scope.setdefault("state", {})["caller"] = _identified(Request(scope))
+                access = _known(request)
+                if scope["path"] in self._questions:
+                    state_of(request).desk.slots.require_room()
+                state_of(request).rate.count(access.name)
+                request.state.caller = access
             except Problem as problem:
                 await response(problem)(scope, receive, send)
                 return
@@ -62,7 +72,10 @@ class Admission:
 def _allowed(role: Role) -> Callable[[Request, Credentials], Access]:
     def caller(request: Request, credentials: Credentials) -> Access:
         del credentials  # in the signature for the OpenAPI document
-        access: Access = getattr(request.state, "caller", None) or _identified(request)
+        access: Access | None = getattr(request.state, "caller", None)
+        if access is None:
+            access = _known(request)
+            state_of(request).rate.count(access.name)
         if access.role < role:
             raise Problem(403, "forbidden", f"the key may {access.role.name}, not {role.name}")
         return access
@@ -70,11 +83,11 @@ def _allowed(role: Role) -> Callable[[Request, Credentials], Access]:
     return caller
 
 
-def _identified(request: Request) -> Access:
-    """Who is asking, counted.
+def _known(request: Request) -> Access:
+    """Who is asking.
 
     Raises:
-        Problem: nobody we know, or once too often.
+        Problem: nobody we know; or one who tries out keys, once too often.
     """
     state = state_of(request)
     if not state.keys:
@@ -82,9 +95,8 @@ def _identified(request: Request) -> Access:
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     access = state.keys.find(key.strip() if scheme.lower() == "bearer" else "")
     if access is not None:
-        state.rate.count(access.name)
         return access
-    if key:  # no trying out of keys
+    if key:
         state.rate.count(f"unknown {request.client.host if request.client else ''}")
     raise Problem(
         401,

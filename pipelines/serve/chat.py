@@ -27,9 +27,10 @@ from pipelines.serve.streams import begun, event, kept_alive, unless_gone
 from rag.errors import UsageError
 from rag.types import Answer
 
-__all__ = ["router"]
+__all__ = ["PATHS", "router"]
 
 MODEL = "spanrag"
+PATHS = frozenset(("/v1/chat/completions",))
 
 router = APIRouter(tags=["OpenAI-compatible"])
 

@@ -41,8 +41,8 @@ class Slots:
         """Questions that are being answered or wait."""
         return self._taken
 
-    async def take(self) -> Callable[[], None]:
-        """Wait for a place; what is returned gives it back, and has to be called, once.
+    def require_room(self) -> None:
+        """Refuse where one more could not even wait.
 
         Raises:
             Problem: too many wait already.
@@ -55,6 +55,14 @@ class Slots:
                 f"{self._taken} questions are being answered or wait; try again in {seconds} s",
                 {"Retry-After": str(max(1, seconds))},
             )
+
+    async def take(self) -> Callable[[], None]:
+        """Wait for a place; what is returned gives it back, and has to be called, once.
+
+        Raises:
+            Problem: too many wait already.
+        """
+        self.require_room()
         self._taken += 1
         try:
             await self._free.acquire()

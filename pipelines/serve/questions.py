@@ -19,7 +19,7 @@ from pipelines.serve.state import ServerState
 from pipelines.serve.streams import begun, event, kept_alive, unless_gone
 from rag.store import Condition, parse_condition
 
-__all__ = ["EVENTS", "GONE", "events_of", "router"]
+__all__ = ["EVENTS", "GONE", "PATHS", "events_of", "router"]
 
 EVENTS: dict[str, Any] = {
     "text/event-stream": {
@@ -31,6 +31,9 @@ EVENTS: dict[str, Any] = {
     }
 }
 """Server-sent events, as OpenAPI (3.2) describes them."""
+
+PATHS = frozenset(("/v1/search", "/v1/query"))
+"""Of questions, each of which keeps the machine busy."""
 
 GONE = Response(status_code=499)
 """For a client that is not there to read it; the number is nginx's."""

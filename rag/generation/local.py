@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from threading import Lock
 from typing import Any
 
 import torch
@@ -38,6 +39,7 @@ class LocalLlm(CustomLLM):
     """A causal model in this process.
 
     What it has read is remembered, and prompts that begin alike are read from where they differ.
+    One batch at a time: others, of other threads, wait.
     Several prompts are answered in one batch; a batch that does not fit the GPU is halved.
     """
 
@@ -49,6 +51,7 @@ class LocalLlm(CustomLLM):
     _model: PreTrainedModel = PrivateAttr()
     _tokenizer: PreTrainedTokenizerBase = PrivateAttr()
     _read: PrefixCache = PrivateAttr(default_factory=PrefixCache)
+    _reading: Lock = PrivateAttr(default_factory=Lock)
 
     def __init__(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, **fields: Any
@@ -131,10 +134,16 @@ class LocalLlm(CustomLLM):
     def _answered(
         self, prompts: Sequence[str], *, streamer: TextStreamer | None = None, **options: Any
     ) -> list[CompletionResponse]:
-        temperature = options.get("temperature", self.temperature)
         # A chat template has written the special tokens already; a bare text gets them here.
         chat = self.metadata.is_chat_model
         ids = [self._tokenizer(each, add_special_tokens=not chat)["input_ids"] for each in prompts]
+        with self._reading:
+            return self._generated(ids, streamer=streamer, **options)
+
+    def _generated(
+        self, ids: list[list[int]], *, streamer: TextStreamer | None, **options: Any
+    ) -> list[CompletionResponse]:
+        temperature = options.get("temperature", self.temperature)
         batch = self._read.batch(ids, self._model.device)
         if "seed" in options or temperature:
             torch.manual_seed(options.get("seed", 0))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ import uvicorn
 
 from pipelines.query import open_parts
 from pipelines.serve.app import create_app
+from pipelines.serve.listening import listening
 from rag.settings import Settings
 
 ROLES: dict[str, object] = {
@@ -39,16 +39,16 @@ TABLE = json.dumps({KEYS[name]: role for name, role in ROLES.items()})
 def serving(where: Path, generation: dict[str, Any] | None = None, **serve: Any) -> Iterator[str]:
     """The address of a server over the index there."""
     settings = Settings(store={"path": where}, generation=generation or {}, serve=serve)
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with listening("127.0.0.1", 0) as line:
         app = create_app(*open_parts(settings, create=True))
         config = uvicorn.Config(app, log_config=None, access_log=False)
         server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
+        thread = threading.Thread(target=server.run, args=([line],), daemon=True)
         thread.start()
         while not server.started:
             time.sleep(0.01)
         try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+            yield f"http://127.0.0.1:{line.getsockname()[1]}"
         finally:
             server.should_exit = True
             thread.join(timeout=30)

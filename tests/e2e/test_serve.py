@@ -21,6 +21,7 @@ from connectors.registry import open_source
 from pipelines.ingest import ingest
 from pipelines.query import open_parts
 from pipelines.serve.app import create_app
+from pipelines.serve.listening import listening
 from rag.errors import StoreError
 from rag.index import open_index
 from rag.settings import Settings
@@ -325,6 +326,14 @@ def test_without_a_key_no_byte_of_a_body_is_read(keyed: str) -> None:
         assert line.recv(100).startswith(b"HTTP/1.1 401 ")
 
 
+def test_an_answer_does_not_wait_for_its_readers_word() -> None:
+    """On a connection that is kept, an answer of two writes would come 40 ms late."""
+    with listening("127.0.0.1", 0) as line, socket.create_connection(line.getsockname()):
+        taken, _ = line.accept()
+        with taken:
+            assert taken.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_keys_cannot_be_tried_out(where: Path) -> None:
     with serving(where, api_keys=TABLE, requests_per_minute=3) as base, client(base) as asking:
         for n in range(4):
@@ -422,9 +431,10 @@ def test_one_question_too_many_is_refused_at_once(where: Path, proxy: Any) -> No
     ):
         asked = [crowd.submit(asking.post, "/v1/query", json={"question": ASKED}) for _ in range(3)]
         until(lambda: metric(base, "spanrag_questions_under_way") == 3)
-        refused = asking.post("/v1/search", json={"question": ASKED})
-        problem(refused, 503, "busy")
-        assert int(refused.headers["retry-after"]) >= 1
+        for path in ("/v1/search", "/v1/query", "/v1/chat/completions"):
+            refused = asking.post(path, content="{")  # before what it brings is looked at
+            problem(refused, 503, "busy")
+            assert int(refused.headers["retry-after"]) >= 1
         assert asking.get("/healthz").is_success
         for each in asked:
             assert each.result().status_code in (502, 504)

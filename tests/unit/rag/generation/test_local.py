@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import pytest
@@ -54,6 +56,29 @@ def test_an_answer_does_not_depend_on_what_was_read_before(
     for batch in batches:
         wanted = [alone(llm, prompt) for prompt in batch]
         assert [each.text for each in llm.complete_all(batch)] == wanted
+
+
+def test_threads_that_ask_at_once_take_turns_and_get_what_each_gets_alone(
+    llm: LocalLlm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read is one memory: two that use it at once would read each other's."""
+    asked = [PROMPTS[n % len(PROMPTS)] for n in range(12)]
+    wanted = [alone(llm, prompt) for prompt in asked]
+    generate, inside, most = llm._model.generate, [], []
+
+    def watched(**inputs: Any) -> Any:
+        inside.append(1)
+        most.append(len(inside))
+        sleep(0.01)
+        try:
+            return generate(**inputs)
+        finally:
+            inside.pop()
+
+    monkeypatch.setattr(llm._model, "generate", watched)
+    with ThreadPoolExecutor(4) as several:
+        assert [each.text for each in several.map(llm.complete, asked)] == wanted
+    assert max(most) == 1
 
 
 @given(
