@@ -13,7 +13,8 @@ from pipelines.serve.problems import Problem, response
 
 __all__ = ["BoundedBodies"]
 
-_TWO_LENGTHS = Problem(400, "usage", "the body has two lengths", {"Connection": "close"})
+_CLOSE = {"Connection": "close"}  # what is left of the body is not waited for
+_TWO_LENGTHS = Problem(400, "usage", "the body has two lengths", _CLOSE)
 _SECONDS = 30.0  # for a whole body to arrive in
 
 
@@ -66,7 +67,9 @@ class BoundedBodies:
                 async with asyncio.timeout_at(late):
                     message = await receive()
             except TimeoutError:
-                raise HTTPException(408, "the body was too long in coming") from None
+                raise HTTPException(
+                    408, "the body was too long in coming", headers=_CLOSE
+                ) from None
             size += len(message.get("body", b""))
             whole = not message.get("more_body", False)
             if size > most:
@@ -77,4 +80,4 @@ class BoundedBodies:
 
 
 def _too_large(most: int) -> HTTPException:
-    return HTTPException(413, f"the body is larger than {most:,} bytes")
+    return HTTPException(413, f"the body is larger than {most:,} bytes", headers=_CLOSE)

@@ -15,6 +15,7 @@ from pipelines.serve.callers import Admin, Ingester, Reader, state_of
 from pipelines.serve.jobs import Brought, Job, Request
 from pipelines.serve.keys import TENANT_FIELD, Access, Role
 from pipelines.serve.problems import Problem
+from pipelines.serve.schemas import Body
 from pipelines.serve.state import ServerState
 from rag.store import DocumentRecord, Store
 
@@ -23,13 +24,10 @@ __all__ = ["router"]
 router = APIRouter(tags=["documents"])
 
 
-class PostIngest(BaseModel):
+class PostIngest(Body):
     """Documents, or places to read them from."""
 
     model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        strict=True,
         json_schema_extra={
             "examples": [
                 {
@@ -46,9 +44,12 @@ class PostIngest(BaseModel):
         },
     )
 
-    documents: list[Brought] = Field([], max_length=1_000)
+    documents: list[Brought] = Field([], max_length=1_000, fail_fast=True)
     sources: list[Annotated[str, Field(min_length=1, max_length=2_000)]] = Field(
-        [], max_length=20, description="As `rag ingest` takes them; those of `serve.sources` only."
+        [],
+        max_length=20,
+        fail_fast=True,
+        description="As `rag ingest` takes them; those of `serve.sources` only.",
     )
     prune: bool = Field(False, description="Retire documents that are gone from their source.")
 

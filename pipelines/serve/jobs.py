@@ -14,9 +14,10 @@ from threading import Lock
 from typing import Annotated, Any, Literal, NamedTuple
 
 import portalocker
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from pipelines.serve.problems import Problem
+from pipelines.serve.schemas import Body
 from rag.errors import ConfigError
 
 __all__ = ["Brought", "Job", "Jobs", "Request", "read_request"]
@@ -28,22 +29,32 @@ _MOST_BYTES = 2 << 30  # on the disk, of all that waits
 _MOST_KEPT = 1_000  # finished ones
 _ROUND = 200  # jobs that are served together, at most
 _ROUND_BYTES = 64 << 20  # that they brought, unless the first by itself brought more
+_MOST_FACTS = 64  # of a document
 _JOB, _REQUEST = ".job", ".request"
 
 Word = Annotated[str, StringConstraints(max_length=10_000)]
 """Constrained, or half a surrogate pair would pass: pydantic takes it for a `str` of a union."""
 Whole = Annotated[int, Field(ge=-(2**63), lt=2**63, strict=True)]
 Real = Annotated[float, Field(allow_inf_nan=False)]
+Words = Annotated[list[Word], Field(max_length=1_000, fail_fast=True)]
+
+
+def _few(given: Any) -> Any:
+    """Refuse before each is looked at."""
+    if isinstance(given, dict) and len(given) > _MOST_FACTS:
+        raise ValueError(f"more than {_MOST_FACTS} facts")
+    return given
+
+
+Meta = Annotated[dict[Word, Word | bool | Whole | Real | Words], BeforeValidator(_few)]
 State = Literal["queued", "running", "done", "failed"]
 
 
 logger = logging.getLogger(__name__)
 
 
-class Brought(BaseModel):
+class Brought(Body):
     """A document that a request brings along."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str = Field(min_length=1, max_length=500, description="The same id again replaces it.")
     text: str = Field(min_length=1, description="Text, Markdown or HTML, by the name's suffix.")
@@ -51,9 +62,7 @@ class Brought(BaseModel):
         "", max_length=500, description="What citations show, e.g. `notes/may.md`; default: the id."
     )
     title: str = Field("", max_length=1_000)
-    meta: dict[Word, Word | bool | Whole | Real | list[Word]] = Field(
-        {}, max_length=64, description="Facts to filter by."
-    )
+    meta: Meta = Field({}, max_length=_MOST_FACTS, description="Facts to filter by.")
 
 
 class Request(BaseModel):

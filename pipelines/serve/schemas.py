@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from rag.settings import Settings
 
-__all__ = ["LONGEST", "Message", "Options", "PostChat", "PostQuery", "PostSearch", "Question"]
+__all__ = [
+    "LONGEST",
+    "Body",
+    "Message",
+    "Options",
+    "PostChat",
+    "PostQuery",
+    "PostSearch",
+    "Question",
+]
 
 LONGEST = 8_000
 """Characters of a question."""
@@ -18,16 +27,34 @@ Question = Annotated[
 ]
 Filters = Annotated[
     list[Annotated[str, StringConstraints(max_length=500)]],
-    Field(max_length=32, description="Conditions that chunks must meet, e.g. `year>=2021`."),
+    Field(
+        max_length=32,
+        fail_fast=True,
+        description="Conditions that chunks must meet, e.g. `year>=2021`.",
+    ),
 ]
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """The body of a request: what is not known in it is refused.
+
+    The first fault of a body ends it. pydantic would collect them all, and of a megabyte of faults
+    make a gigabyte of errors: hence `fail_fast` for lists, and a look of our own at what is
+    unknown.
+    """
+
     # Strict: what the OpenAPI document calls a boolean is no "no".
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _all_known(cls, given: Any) -> Any:
+        if isinstance(given, dict) and not given.keys() <= cls.model_fields.keys():
+            raise ValueError("there are fields in it that nobody knows")
+        return given
 
-class Options(_Body):
+
+class Options(Body):
     """How one question is answered, where not as the server's settings say."""
 
     budget: int | None = Field(None, ge=1, le=100_000, description="Tokens of context, at most.")
@@ -58,7 +85,7 @@ class Options(_Body):
         return settings.model_copy(update=groups)
 
 
-class PostSearch(_Body):
+class PostSearch(Body):
     """A search: no language model is asked."""
 
     model_config = ConfigDict(
@@ -96,13 +123,16 @@ class PostQuery(PostSearch):
     )
 
 
+Parts = Annotated[list[dict[str, Any]], Field(max_length=500, fail_fast=True)]
+
+
 class Message(BaseModel):
     """One turn of a conversation, as the OpenAI API has it; only text is read."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[dict[str, Any]] | None = None
+    content: str | Parts | None = None
 
     @property
     def text(self) -> str:
@@ -117,7 +147,7 @@ class Message(BaseModel):
 class StreamOptions(BaseModel):
     """Of the OpenAI API's, what is known here."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
     include_usage: bool | None = False
 
@@ -141,7 +171,7 @@ class PostChat(BaseModel):
         },
     )
 
-    messages: list[Message] = Field(min_length=1, max_length=500)
+    messages: list[Message] = Field(min_length=1, max_length=500, fail_fast=True)
     model: Annotated[str, StringConstraints(max_length=200)] | None = "spanrag"
     stream: bool | None = False
     stream_options: StreamOptions | None = None

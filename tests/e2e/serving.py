@@ -23,8 +23,6 @@ ROLES: dict[str, object] = {
     "acme": {"role": "read", "tenant": "acme"},
     "apex": {"role": "read", "tenant": "apex"},
     "writer": "ingest",
-    "observer": "metrics",
-    "admin": "admin",
     "acme-writer": {"role": "ingest", "tenant": "acme"},
     "apex-writer": {"role": "ingest", "tenant": "apex"},
     "observer": "metrics",
