@@ -35,7 +35,7 @@ TABLE = json.dumps({KEYS[name]: role for name, role in ROLES.items()})
 
 @contextmanager
 def serving(where: Path, generation: dict[str, Any] | None = None, **serve: Any) -> Iterator[str]:
-    """The address of a server over the index there; without limit of requests, unless one is set."""
+    """The address of a server over the index there; no limit but those given."""
     serve = {"requests_per_minute": 0} | serve
     settings = Settings(store={"path": where}, generation=generation or {}, serve=serve)
     with listening("127.0.0.1", 0) as line:

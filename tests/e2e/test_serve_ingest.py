@@ -233,7 +233,7 @@ def test_what_is_nothing_or_too_much_is_refused(base: str) -> None:
 @pytest.mark.slow
 def test_a_writer_that_is_killed_is_tried_again(base: str) -> None:
     with client(base) as asking:
-        many = [note(f"Port{n}", n) for n in range(150)]
+        many = [note(f"Quay{n}", n) for n in range(150)]
         submitted = asking.post("/v1/ingest", json={"documents": many})
         where = submitted.headers["location"]
         until(lambda: asking.get(where).json()["done"] > 0)
