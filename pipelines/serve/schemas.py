@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
 from rag.settings import Settings
 
@@ -22,8 +29,18 @@ __all__ = [
 LONGEST = 8_000
 """Characters of a question."""
 
+
+def _no_longer(given: Any) -> Any:
+    """Count what is sent, and not what is left of it."""
+    if isinstance(given, str) and len(given) > LONGEST:
+        raise ValueError(f"more than {LONGEST} characters")
+    return given
+
+
 Question = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST)
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST),
+    BeforeValidator(_no_longer),
 ]
 Filters = Annotated[
     list[Annotated[str, StringConstraints(max_length=500)]],
