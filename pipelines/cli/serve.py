@@ -12,6 +12,8 @@ from rag.errors import ExtraMissing
 
 __all__ = ["register"]
 
+_KEPT = 75  # seconds; longer than a proxy's 60, which would send on a line that is being closed
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -52,6 +54,7 @@ def serve(
         log_config=None,
         access_log=False,
         server_header=False,
+        timeout_keep_alive=_KEPT,
         timeout_graceful_shutdown=10,
     )
     uvicorn.Server(config).run([line])
