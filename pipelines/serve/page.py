@@ -25,6 +25,7 @@ _TYPES = {
     "page.css": "text/css",
     "page.js": _SCRIPT,
     "asking.js": _SCRIPT,
+    "key.js": _SCRIPT,
     "making.js": _SCRIPT,
     "answer.js": _SCRIPT,
     "source.js": _SCRIPT,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import shutil
 import socket
 import sys
 import threading
@@ -48,6 +49,21 @@ def chat_server() -> Iterator[int]:
     running = xllamacpp.Server(params)
     yield port
     del running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Headless Chromium. No longer than a module: its driver keeps an event loop running."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="the dev extra is not installed")
+    there = shutil.which("chromium") or shutil.which("google-chrome")
+    if there is None:
+        pytest.skip("no chromium on this machine: `make browser` installs one as root")
+    with playwright.sync_playwright() as driver:
+        opened = driver.chromium.launch(
+            executable_path=there, args=["--no-sandbox", "--disable-background-networking"]
+        )
+        yield opened
+        opened.close()
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +21,6 @@ TEXT = (
     "Its owner & builder is Acme. " + "Nothing else of note happened. " * 60
 )
 EVIDENCE = "The reactor made 42 MW in May."
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 
 
 def located(quote: str) -> Located:
@@ -60,18 +58,6 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     entries = [entry("lost & found", "Its owner & builder is Acme."), entry("found", EVIDENCE)]
     write_report(path, entries, {"plant.txt": TEXT})
     return path
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[playwright.Browser]:
-    if BROWSER is None:
-        pytest.skip("no chromium on this machine: `make browser` installs one as root")
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(
-            executable_path=BROWSER, args=["--no-sandbox", "--disable-background-networking"]
-        )
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 // The answer, what it cites, and the facts it rests on.
 
-import { counted, fill, make, place } from "./making.js";
+import { counted, fill, make, place, textOf } from "./making.js";
 import { sourceButton } from "./source.js";
 
 /** Show an answer with its citations. */
@@ -76,14 +76,14 @@ export function showSticker(answer) {
   return fill("sticker", ...parts);
 }
 
-/** Evidence tells its source alone: a passage that holds it knows which document that is. */
+/** What evidence does not tell of its document, a passage that holds it does. */
 function evidenceOf(evidence, answer) {
   const holds = (passage) =>
-    passage.source === evidence.source &&
+    passage.doc_id === evidence.doc_id &&
     passage.start <= evidence.start &&
     evidence.end <= passage.end;
   const known = (answer.explanation?.passages ?? []).find(holds);
   if (!known) return make("span", { className: "soft" }, evidence.source);
-  const source = { ...known, start: evidence.start, end: evidence.end };
+  const source = { ...known, start: evidence.start, quote: textOf(evidence, known) };
   return sourceButton(known.doc, source, { className: "link" });
 }

@@ -3,7 +3,7 @@
 import { ask } from "./asking.js";
 import { linked } from "./answer.js";
 import { sentOf } from "./figures.js";
-import { byId, figure, make, seconds, tellProblem } from "./making.js";
+import { byId, figure, make, seconds, setBusy, tellProblem } from "./making.js";
 
 const STAGES = {
   clustering: { on: "extractive", off: "off" },
@@ -21,7 +21,7 @@ export function listen(question) {
   byId("compare-sides").append(...SIDES.map(choices));
   byId("compare-form").addEventListener("submit", (event) => {
     event.preventDefault();
-    compare(question(), event.submitter);
+    if (byId("compare-ask").ariaDisabled !== "true") compare(question());
   });
 }
 
@@ -47,11 +47,11 @@ function optionsOf(number) {
 }
 
 /** One after the other: side by side they would slow each other down. */
-async function compare(question, button) {
+async function compare(question) {
   tellProblem("compare-problem", question ? "" : "Write a question above first.");
   byId("compare-body").replaceChildren();
   if (!question) return;
-  button.disabled = true;
+  setBusy("compare-ask", true);
   try {
     for (const number of SIDES.keys()) {
       byId("compare-body").append(outcome(await ask(question, optionsOf(number)), number));
@@ -59,7 +59,7 @@ async function compare(question, button) {
   } catch (error) {
     tellProblem("compare-problem", error.message);
   } finally {
-    button.disabled = false;
+    setBusy("compare-ask", false);
   }
 }
 
@@ -72,11 +72,13 @@ function outcome(answer, number) {
     ["Time", seconds(took)],
     ["Stages", stages],
   ];
+  const text = linked(answer.answer, answer.citations);
+  const name = { role: "group", ariaLabel: `Answer, ${SIDES[number].name.toLowerCase()}` };
   return make(
     "section",
     { className: "outcome" },
     make("h3", {}, SIDES[number].name),
-    make("p", { className: "answer", tabIndex: 0 }, ...linked(answer.answer, answer.citations)),
+    make("div", { className: "answer", tabIndex: 0, ...name }, ...text),
     make("dl", {}, ...facts.flatMap(([what, told]) => [make("dt", {}, what), make("dd", {}, told)])),
   );
 }

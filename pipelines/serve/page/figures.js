@@ -1,7 +1,7 @@
 // Two figures: how few of the retrieved tokens are sent, and which sentences lie together.
 
-import { counted, draw, figure, fill, make, seconds } from "./making.js";
-import { sourceButton } from "./source.js";
+import { counted, draw, figure, fill, make, seconds, textOf } from "./making.js";
+import { passageButton } from "./source.js";
 
 const WIDTH = 640;
 const HEIGHT = 360;
@@ -22,7 +22,7 @@ export function showLedger(answer) {
   const most = Math.max(1, ...ledger.map((entry) => entry.tokens_in));
   const first = ledger[0].tokens_out;
   const sent = sentOf(ledger);
-  const share = first ? ` (${Math.round((100 * sent) / first)} %)` : "";
+  const share = first ? ` (${Math.round((100 * sent) / first)}%)` : "";
   const unit = answer.token_unit;
   return fill(
     "ledger",
@@ -82,11 +82,6 @@ function isKept(point, passages) {
   return left.some(({ start, end }) => start < point.end && point.start < end);
 }
 
-function textOf(point, passages) {
-  const { text, start } = passages[point.passage];
-  return Array.from(text).slice(point.start - start, point.end - start).join("");
-}
-
 function scaled(points) {
   const along = (key, length) => {
     const values = points.map((point) => point[key]);
@@ -101,7 +96,7 @@ function spot(point, scale, passages) {
   return draw(
     "circle",
     { cx: scale.x(point.x), cy: scale.y(point.y), r: 7, class: `${colour(point.cluster)} ${kept}` },
-    draw("title", {}, `Cluster ${point.cluster + 1}: ${textOf(point, passages)}`),
+    draw("title", {}, `Cluster ${point.cluster + 1}: ${textOf(point, passages[point.passage])}`),
   );
 }
 
@@ -112,7 +107,7 @@ function clusterRow(cluster, points, passages) {
   const key = draw("svg", { viewBox: "0 0 14 14", class: "dot", "aria-hidden": "true" });
   key.append(draw("circle", { cx: 7, cy: 7, r: 6, class: `${colour(cluster)} kept` }));
   const links = of.map((at) =>
-    sourceButton(`${at + 1}`, passages[at], { className: "link", title: passages[at].doc }),
+    passageButton(`${at + 1}`, passages[at], { className: "link", title: passages[at].doc }),
   );
   for (const [at, link] of links.entries()) {
     link.setAttribute("aria-label", `Open passage ${of[at] + 1}, ${passages[of[at]].doc}`);

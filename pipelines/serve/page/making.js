@@ -32,6 +32,11 @@ export function tellProblem(id, message = "") {
   byId(id).hidden = !message;
 }
 
+/** Mark a button as at work. It is not disabled: that would take the focus from who pressed it. */
+export function setBusy(id, busy) {
+  byId(id).setAttribute("aria-disabled", busy);
+}
+
 /** `1,024`. */
 export const figure = (number) => number.toLocaleString("en");
 
@@ -40,6 +45,12 @@ export const counted = (number, what) => `${figure(number)} ${what}${number === 
 
 /** `0.03 s`. */
 export const seconds = (number) => `${number < 10 ? number.toFixed(2) : number.toFixed(0)} s`;
+
+/** What stands in a passage at a stretch of its document. */
+export function textOf({ start, end }, passage) {
+  const points = Array.from(passage.text); // offsets count code points
+  return points.slice(start - passage.start, end - passage.start).join("");
+}
 
 /** `notes/may.md, page 3, May > Arrivals`. */
 export function place({ doc, page, section }) {

@@ -1,10 +1,11 @@
 // A question, and everything that is told on the way to its answer.
 
 import { showAnswer, showSticker } from "./answer.js";
-import { follow, keepKey, readKey } from "./asking.js";
+import { follow } from "./asking.js";
 import { listen as listenToCompare } from "./compare.js";
 import { showLedger, showMap } from "./figures.js";
-import { byId, counted, fill, tellProblem } from "./making.js";
+import { listen as listenToKey } from "./key.js";
+import { byId, counted, fill, setBusy, tellProblem } from "./making.js";
 import { showPassages } from "./passages.js";
 import { listen as listenToSource } from "./source.js";
 
@@ -20,11 +21,11 @@ async function askNow() {
   begin();
   try {
     for await (const { name, data } of follow(question(), underway.signal)) happen(name, data, done);
-    if (byId("answer").hidden) throw new Error("The answer broke off; ask again.");
   } catch (error) {
-    if (error.name !== "AbortError") tellProblem("problem", error.message);
+    const stopped = error.name === "AbortError";
+    byId("progress").textContent = stopped ? "Stopped." : "";
+    tellProblem("problem", stopped ? "" : error.message);
   } finally {
-    if (byId("answer").hidden) byId("progress").textContent = "";
     end();
   }
 }
@@ -34,24 +35,27 @@ function begin() {
   for (const section of SECTIONS) fill(section);
   byId("draft-text").textContent = "";
   byId("progress").textContent = "Asking …";
-  byId("ask").disabled = true;
+  setBusy("ask", true);
   byId("stop").hidden = false;
 }
 
 function end() {
   underway = null;
   byId("draft").hidden = true;
-  byId("ask").disabled = false;
+  setBusy("ask", false);
+  if (document.activeElement === byId("stop")) byId("question").focus(); // what is hidden loses it
   byId("stop").hidden = true;
 }
 
 function happen(name, data, done) {
-  if (name === "error") throw new Error(data.detail);
   if (name === "stage") {
     done.push(`${data.stage} (${counted(data.passages, "passage")})`);
     byId("progress").textContent = `Done: ${done.join(", ")} …`;
   } else if (name === "text") {
-    byId("draft").hidden = false;
+    if (byId("draft").hidden) {
+      byId("progress").textContent = `Done: ${done.join(", ")}; writing …`;
+      byId("draft").hidden = false;
+    }
     byId("draft-text").textContent += data.text;
   } else if (name === "answer") {
     byId("progress").textContent = `Done: ${done.join(", ")}.`;
@@ -74,13 +78,8 @@ function listen() {
     event.preventDefault();
     byId("ask-form").requestSubmit();
   });
-  byId("stop").addEventListener("click", () => {
-    underway?.abort();
-    byId("question").focus();
-  });
-  byId("key-form").addEventListener("submit", (event) => event.preventDefault());
-  byId("key").value = readKey();
-  byId("key").addEventListener("input", () => keepKey(byId("key").value.trim()));
+  byId("stop").addEventListener("click", () => underway?.abort());
+  listenToKey(() => byId("ask-form").requestSubmit());
   listenToSource();
   listenToCompare(question);
 }

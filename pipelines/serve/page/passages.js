@@ -1,7 +1,7 @@
 // The passages as a heat map: what was kept, what was pruned, and what each token counted for.
 
 import { counted, figure, fill, make, place } from "./making.js";
-import { sourceButton } from "./source.js";
+import { passageButton } from "./source.js";
 
 /** Show every passage as it was after its last stage, or after one that is chosen. */
 export function showPassages(explanation) {
@@ -47,14 +47,14 @@ function drawn(passages, at) {
   return passages.map((passage, number) => {
     const kept = passage.stages[at].kept;
     const text = make("div", { className: "text" }, ...stretches(passage, kept));
-    const open = sourceButton("Open the document here", passage, { className: "link" });
+    const open = passageButton("Open the document here", passage, { className: "link" });
     const left = kept.reduce((sum, span) => sum + span.end - span.start, 0);
     const of = `${figure(left)} of ${figure(passage.end - passage.start)} characters`;
     const head = make(
       "summary",
       {},
-      make("strong", {}, `${number + 1}  ${place(passage)}`),
-      make("span", { className: "soft" }, of),
+      make("strong", {}, `${number + 1}  ${place({ ...passage, section: "" })}`),
+      make("span", { className: "soft" }, [passage.section, of].filter(Boolean).join(" · ")),
     );
     const why = make("ul", { className: "soft why" }, ...reasons(passage, at));
     return make("details", { className: "passage", open: left > 0 }, head, text, why, open);

@@ -14,33 +14,44 @@ export function unitAt(text, point) {
 
 let opener = null;
 
-/** Open a source (`doc`, `doc_id`, `revision`, `start`, `end`) at its place. */
+let wanted = null;
+
+/** Open a source (`doc`, `doc_id`, `revision`, `start` and the `quote` there) at its place. */
 export async function openSource(source) {
   opener = document.activeElement;
+  wanted = source;
   byId("source-head").textContent = source.title || source.doc;
   byId("source-note").textContent = "Opening …";
   byId("source-text").replaceChildren();
   byId("source").showModal();
   byId("source-close").focus();
   try {
-    show(source, await readDocument(source.doc_id));
+    const found = await readDocument(source.doc_id);
+    if (wanted === source) show(source, found); // and no other was opened meanwhile
   } catch (error) {
-    byId("source-note").textContent = error.message;
+    if (wanted === source) byId("source-note").textContent = error.message;
   }
 }
 
-function show(source, found) {
-  const changed = source.revision && found.revision !== source.revision;
-  const known = byId("source-head").textContent === place(source) ? "" : place(source);
-  byId("source-note").textContent = changed
-    ? "The document has changed since: the place may be another."
-    : known;
-  const start = unitAt(found.text, source.start);
-  const end = start + unitAt(found.text.slice(start), source.end - source.start);
-  const mark = make("mark", {}, found.text.slice(start, end));
-  byId("source-text").replaceChildren(found.text.slice(0, start), mark, found.text.slice(end));
-  mark.scrollIntoView({ block: "center" });
+/** In a text that changed, offsets lead anywhere: there the quote is looked for. */
+function show(source, { text, revision }) {
+  const changed = revision !== source.revision;
+  const start = changed ? text.indexOf(source.quote) : unitAt(text, source.start);
+  byId("source-note").textContent = changed ? changedNote(start) : knownOf(source);
+  if (start < 0) return byId("source-text").replaceChildren(text);
+  const end = start + source.quote.length;
+  const mark = make("mark", {}, text.slice(start, end));
+  byId("source-text").replaceChildren(text.slice(0, start), mark, text.slice(end));
+  return mark.scrollIntoView({ block: "center" });
 }
+
+/** The place, less what the head says. */
+const knownOf = (source) => place({ ...source, doc: source.title ? source.doc : "" });
+
+const changedNote = (start) =>
+  start < 0
+    ? "The document has changed since, and no longer says this."
+    : "The document has changed since; it still says this.";
 
 /** A button that opens a source. */
 export function sourceButton(label, source, properties = {}) {
@@ -48,6 +59,10 @@ export function sourceButton(label, source, properties = {}) {
   button.addEventListener("click", () => openSource(source));
   return button;
 }
+
+/** A button that opens a whole passage. */
+export const passageButton = (label, passage, properties) =>
+  sourceButton(label, { ...passage, quote: passage.text }, properties);
 
 /** Have the panel close by its button, by Escape and by a click beside it. */
 export function listen() {
