@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from eval.report import Entry, write_report
 from eval.runs import DocumentRecord, Header, QuestionRecord, Run, StageRecord
 from eval.score import score_run
 from rag.errors import UsageError
+
+sys.path.insert(0, str(Path(__file__).parent))
+from looking import contrast
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the dev extra is not installed")
 
@@ -148,13 +152,3 @@ def test_the_same_runs_make_the_same_page(page_file: Path, tmp_path: Path) -> No
 def test_changed_documents_are_refused() -> None:
     with pytest.raises(UsageError, match=r"plant\.txt is not what it was"):
         entry("any", EVIDENCE).run.require_texts({"plant.txt": TEXT + "!"})
-
-
-def contrast(*colours: str) -> float:
-    """The contrast ratio of two CSS colours, as WCAG 2 defines it."""
-    lights = []
-    for colour in colours:
-        parts = [int(each) / 255 for each in colour[4:-1].split(",")]
-        linear = [x / 12.92 if x <= 0.03928 else ((x + 0.055) / 1.055) ** 2.4 for x in parts]
-        lights.append(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2])
-    return (max(lights) + 0.05) / (min(lights) + 0.05)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -30,6 +32,7 @@ from rag.types import Context
 
 sys.path.insert(0, str(Path(__file__).parent))
 import serving as server
+from looking import faint, illegible
 from serving import KEYS, TABLE, client, metric, serving, until
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the dev extra is not installed")
@@ -269,16 +272,16 @@ def test_two_ways_are_compared(page: playwright.Page) -> None:
 
 
 def test_facts_lead_to_where_they_stand(page: playwright.Page) -> None:
-    # The page asks as the server is set; here it asks for a sticker.
-    page.route(
-        "**/v1/query",
-        lambda route: route.continue_(
-            post_data={**route.request.post_data_json, "options": {"grounding": "extractive"}}
-        ),
-    )
+    page.route("**/v1/query", with_a_sticker)
     ask(page)
     page.locator("#sticker button").first.click()
     assert marked(page) in DOCUMENTS[0].text
+
+
+def with_a_sticker(route: playwright.Route) -> None:
+    """Ask for one: the page asks as the server is set."""
+    asked = route.request.post_data_json
+    route.continue_(post_data={"options": {"grounding": "extractive"}} | asked)
 
 
 def test_all_can_be_done_by_keyboard(page: playwright.Page) -> None:
@@ -568,57 +571,126 @@ def test_a_key_is_asked_for_kept_for_the_tab_and_sent(
         page.locator("#compare-problem", has_text="try again in").wait_for()
 
 
-def test_it_is_readable_on_any_screen(page: playwright.Page) -> None:
+@pytest.fixture(scope="module")
+def filled(browser: playwright.Browser, base: str) -> Iterator[playwright.Page]:
+    """The page with all on it that it can show; for several tests, which only look at it."""
+    with opened(browser, base) as page:
+        fill(page)
+        yield page
+
+
+@pytest.fixture
+def full(filled: playwright.Page) -> playwright.Page:
+    filled.set_viewport_size({"width": 1200, "height": 900})
+    filled.evaluate("document.querySelector('#source').close()")
+    return filled
+
+
+def fill(page: playwright.Page) -> None:
+    page.route("**/v1/query", with_a_sticker)
     ask(page)
-    for width in (390, 1200):
-        page.set_viewport_size({"width": width, "height": 800})
-        assert page.evaluate("document.documentElement.scrollWidth") == width
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme)
-            for what in ("body", "#answer q", "#passages .text del", "#progress", "button.cite"):
-                assert contrast(*colours(page, what)) > 4.5, (what, scheme)
-            for what in (".text > span", ".text > del > span"):
-                hottest = page.locator(f"#passages {what}[style*='--heat: 1;']").first
-                ink = hottest.evaluate("e => getComputedStyle(e).color")
-                assert contrast(blended(hottest), ink) > 4.5, (what, scheme)
-        page.locator("button.cite").first.click()
-        marked(page)
-        assert page.evaluate("document.documentElement.scrollWidth") == width
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme)
-            ground = page.locator("#source mark").evaluate(
-                "e => getComputedStyle(e).backgroundColor"
-            )
-            assert contrast(ground, colours(page, "body")[0]) > 4.5, scheme
-        page.keyboard.press("Escape")
-
-
-def colours(page: playwright.Page, what: str) -> tuple[str, str]:
-    """Its text's colour, and the page's ground."""
-    return (
-        page.locator(what).first.evaluate("e => getComputedStyle(e).color"),
-        page.locator("body").evaluate("e => getComputedStyle(e).backgroundColor"),
+    page.get_by_role("button", name="Answer both ways").click()
+    page.locator("#compare .outcome").nth(1).wait_for()
+    page.evaluate(
+        """async () => {
+            document.querySelectorAll("[hidden]").forEach((e) => { e.hidden = false; });
+            const filled = "#problem, #compare-problem, #draft-text, #source-note";
+            document.querySelectorAll(filled).forEach((e) => { e.textContent = "Something"; });
+            const doubts = document.createElement("ul");
+            doubts.className = "doubts";
+            doubts.innerHTML = "<li>One</li>";
+            const cite = document.querySelector("button.cite").cloneNode(true);
+            cite.className = "cite unverified";
+            document.querySelector("#answer-body").append(doubts, cite);
+            for (let at = 0; at < 8; at += 1) {
+                const dot = document.querySelector("#map circle").cloneNode();
+                dot.setAttribute("class", `c${at} left`);
+                document.querySelector("#map svg").append(dot);
+            }
+        }"""
     )
 
 
-def blended(found: playwright.Locator) -> str:
-    """The ground of an element that the page's shines through."""
-    over, under = (
-        [float(each) for each in colour[colour.index("(") + 1 : -1].split(",")]
-        for colour in found.evaluate(
-            "e => [e, document.body].map(e => getComputedStyle(e).backgroundColor)"
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_is_legible_in_light_and_dark(full: playwright.Page, scheme: Any) -> None:
+    full.emulate_media(color_scheme=scheme)
+    assert full.locator("#passages .text span[style*='--heat: 1;']").count() > 1
+    assert illegible(full) == []
+    for what, of in (
+        ("textarea, input, select, button.main", "borderTopColor"),
+        ("button:not(.link, .main)", "borderTopColor"),
+        ("#ledger .fill", "borderTopColor"),
+        ("#map circle", "stroke"),
+    ):
+        assert faint(full, what, of) == []
+    full.locator("button.cite").first.focus()
+    full.keyboard.press("Enter")
+    marked(full)
+    assert faint(full, ":focus-visible", "outlineColor") == []
+    assert illegible(full) == []
+
+
+@pytest.mark.parametrize("width", [320, 360, 1200])
+def test_it_fits_any_screen(full: playwright.Page, width: int) -> None:
+    full.set_viewport_size({"width": width, "height": 740})
+    assert full.evaluate("document.documentElement.scrollWidth") == width
+    small = full.locator("button, input, select, textarea, summary").evaluate_all(
+        """all => all.filter((e) => e.checkVisibility()).filter((e) => {
+            const {width, height} = e.getBoundingClientRect();
+            return width < 24 || height < 24; }).map((e) => e.outerHTML)"""
+    )
+    assert small == []
+    full.locator("button.cite").first.click()
+    marked(full)
+    assert full.evaluate("document.documentElement.scrollWidth") == width
+    assert full.locator("#source").evaluate("e => e.scrollWidth <= e.clientWidth")
+    close = full.get_by_role("button", name="Close").bounding_box()
+    assert close["height"] < 48  # its word is in one line
+    assert close["x"] + close["width"] <= width
+
+
+def test_whoever_cannot_see_it_is_told(full: playwright.Page) -> None:
+    told = full.locator("body").aria_snapshot()
+    for landmark in ("banner", "main", 'region "Answer"', 'region "What was read"'):
+        assert f"- {landmark}:" in told
+    roles = "button|textbox|combobox|region|img|dialog|link"
+    assert re.findall(rf"- (?:{roles})(?!\w| \")[^\n]*", told) == []
+    levels = [int(level) for level in re.findall(r"- heading .*\[level=(\d)\]", told)]
+    assert levels[0] == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    live = full.locator("[aria-live='polite'], [role='status'], [role='alert']")
+    assert live.filter(has=full.locator("#answer, .outcome")).count() == 2
+    assert {"progress", "problem", "compare-problem", "source-note"} <= set(
+        live.evaluate_all("all => all.map((e) => e.id)")
+    )
+    assert live.filter(has=full.locator("#draft")).count() == 0  # not word by word
+
+
+def test_the_focus_goes_through_it_in_order_and_is_seen(full: playwright.Page) -> None:
+    reached = full.evaluate(
+        """() => [...document.querySelectorAll("a, input, textarea, button, select, summary, "
+            + "[tabindex]")].filter((e) => e.checkVisibility()).map((e, at) => {
+                e.dataset.at = at; return at; })"""
+    )
+    full.locator(".skip").focus()
+    walked = []
+    for _ in reached:
+        at, outline, seen = full.locator(":focus").evaluate(
+            """e => { const {top, bottom} = e.getBoundingClientRect(); return [
+                Number(e.dataset.at), getComputedStyle(e).outline, bottom > 0 && top < innerHeight
+            ]; }"""
         )
+        assert "solid 2px" in outline
+        assert seen
+        walked.append(at)
+        full.keyboard.press("Tab")
+    assert walked == reached
+
+
+def test_nothing_moves(full: playwright.Page) -> None:
+    moving = full.evaluate(
+        """() => [...document.querySelectorAll("*")].map((e) => getComputedStyle(e)).some(
+            (style) => style.animationName !== "none" || style.transitionDuration !== "0s"
+                || style.scrollBehavior !== "auto")"""
     )
-    share = over[3] if len(over) > 3 else 1.0
-    mixed = [round(share * a + (1 - share) * b) for a, b in zip(over, under, strict=False)][:3]
-    return f"rgb({mixed[0]}, {mixed[1]}, {mixed[2]})"
-
-
-def contrast(*colours: str) -> float:
-    """The contrast ratio of two CSS colours, as WCAG 2 defines it."""
-    lights = []
-    for colour in colours:
-        parts = [int(each) / 255 for each in colour[4:-1].split(",")]
-        linear = [x / 12.92 if x <= 0.03928 else ((x + 0.055) / 1.055) ** 2.4 for x in parts]
-        lights.append(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2])
-    return (max(lights) + 0.05) / (min(lights) + 0.05)
+    assert not moving
