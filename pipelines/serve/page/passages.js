@@ -68,7 +68,8 @@ function reasons(passage, at) {
     .map((each) => make("li", {}, `${each.stage}: ${each.why}`));
 }
 
-/** The text cut wherever anything begins or ends; what is dropped stands in `del`. */
+/** The text cut wherever anything begins or ends; what is dropped stands in `del`. Lines through
+ * and under blanks, where these stand alone, would tell nothing. */
 function stretches(passage, kept) {
   const points = Array.from(passage.text); // offsets count code points
   const tokens = passage.tokens ?? [];
@@ -81,10 +82,12 @@ function stretches(passage, kept) {
     const start = cuts[at];
     const text = points.slice(start - passage.start, end - passage.start).join("");
     const heat = tokens.find((token) => token[0] <= start && start < token[1])?.[2] ?? 0;
-    const guarded = within(start, passage.protected);
+    const blank = !text.trim();
+    const guarded = !blank && within(start, passage.protected);
     const piece = heated(text, heat, guarded ? "stretch protected" : "stretch");
-    if (within(start, kept)) made.push(piece);
-    else if (made.at(-1)?.tagName === "DEL") made.at(-1).append(piece);
+    const struck = made.at(-1)?.tagName === "DEL";
+    if (within(start, kept) || (blank && !struck)) made.push(piece);
+    else if (struck) made.at(-1).append(piece);
     else made.push(make("del", {}, piece));
   });
   return made;
