@@ -12,6 +12,9 @@ from typing import Any, Protocol
 import pytest
 from reportlab.pdfgen.canvas import Canvas
 
+sys.path.insert(0, str(Path(__file__).parent))
+from forked import run_forked
+
 RAG = Path(sys.executable).with_name("rag")
 
 # Every position counts: line ends of both kinds, characters outside ASCII and outside the BMP.
@@ -58,11 +61,22 @@ class Rag(Protocol):
     def __call__(self, *arguments: str, **options: Any) -> Ran: ...
 
 
-def run_rag(*arguments: str, cwd: Path, env: dict[str, str] | None = None, text: str = "") -> Ran:
+def run_rag(
+    *arguments: str,
+    cwd: Path,
+    env: dict[str, str] | None = None,
+    text: str = "",
+    anew: bool = False,
+) -> Ran:
+    """Run the command; `anew` in a process that begins at nothing, with a seed of its own."""
+    clean = clean_environment() | (env or {})
+    if not anew:
+        code, out, err = run_forked(arguments, cwd, clean, text.encode(), timeout=240)
+        return Ran(code, out.decode(), err.decode())
     done = subprocess.run(
         [RAG, *arguments],
         cwd=cwd,
-        env=clean_environment() | (env or {}),
+        env=clean,
         input=text.encode(),
         capture_output=True,
         timeout=240,

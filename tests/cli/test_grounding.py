@@ -19,8 +19,8 @@ needs_model = pytest.mark.skipif(
 )
 
 
-def ask(library: Any, *arguments: str, question: str = QUESTION) -> Any:
-    ran = library.rag("query", question, *arguments, "--json")
+def ask(library: Any, *arguments: str, question: str = QUESTION, anew: bool = False) -> Any:
+    ran = library.rag("query", question, *arguments, "--json", anew=anew)
     assert ran.code == 0, ran.stderr
     return ran.json
 
@@ -110,14 +110,14 @@ def test_every_fact_stands_where_it_says_and_every_call_is_booked(
 
 @needs_model
 def test_the_same_question_is_answered_the_same_way_twice(library, grounded) -> None:
-    again = ask(library, "--grounding", "sift", *BUNDLED)
+    again = ask(library, "--grounding", "sift", *BUNDLED, anew=True)
     assert timeless(grounded["sift"]) == timeless(again)
 
 
 @needs_model
 def test_answers_drawn_several_times_are_the_same_ones_on_every_run(library) -> None:
     drawing = ("--set", "grounding.samples=3", "--grounding", "extractive", *BUNDLED)
-    first, second = (ask(library, *drawing) for _ in range(2))
+    first, second = (ask(library, *drawing, anew=anew) for anew in (False, True))
     assert first["answer"] == second["answer"]
     (step,) = (entry for entry in first["ledger"] if entry["stage"] == "sift: sticker")
     assert step["llm_calls"] == 6
