@@ -97,13 +97,13 @@ def test_the_demo_leaves_the_users_own_folder_alone(home: Path, answers: dict[st
 
 @pytest.mark.slow
 def test_every_citation_of_a_filing_stands_on_its_page(shared: Path, tmp_path: Path) -> None:
-    folder = shared / "data/pdf"
-    report = json.loads(rag("ingest", str(folder), "--json", cwd=tmp_path))
-    assert report["added"] == len(list(folder.glob("*.pdf")))
+    filings = ("BESTBUY_2023_10K.pdf", "ULTABEAUTY_2023Q4_EARNINGS.pdf")
+    places = [str(shared / "data/pdf" / name) for name in filings]
+    report = json.loads(rag("ingest", *places, "--json", cwd=tmp_path))
+    assert report["added"] == len(filings)
     checked = set()
     for question in (
         "What were Best Buy's domestic comparable sales in fiscal 2023?",
-        "How many employees does Boeing have?",
         "What did Ulta Beauty's net sales come to in the fourth quarter of fiscal 2023?",
     ):
         answer = json.loads(rag("query", question, "--json", cwd=tmp_path))

@@ -237,8 +237,8 @@ def test_a_writer_that_is_killed_is_tried_again(base: str) -> None:
         submitted = asking.post("/v1/ingest", json={"documents": many})
         where = submitted.headers["location"]
         until(lambda: asking.get(where).json()["done"] > 0)
-        (writer,) = _children(os.getpid())
-        os.kill(writer, signal.SIGKILL)
+        for writer in _children(os.getpid()):  # another server's may rest here, too
+            os.kill(writer, signal.SIGKILL)
         job = finished(asking, submitted)
         assert (job["state"], job["attempts"], job["report"]["added"]) == ("done", 1, 150)
 
