@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from ipaddress import ip_address
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -15,7 +15,16 @@ from pipelines.serve.keys import Access, Role
 from pipelines.serve.problems import Problem, response
 from pipelines.serve.state import ServerState
 
-__all__ = ["Admin", "Admission", "Ingester", "Observer", "Reader", "is_loopback", "state_of"]
+__all__ = [
+    "Admin",
+    "Admission",
+    "Asker",
+    "Ingester",
+    "Observer",
+    "Reader",
+    "is_loopback",
+    "state_of",
+]
 
 _BEARER = HTTPBearer(auto_error=False, description="A key of `serve.api_keys`.")
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
@@ -41,8 +50,7 @@ def is_loopback(host: str) -> bool:
 class Admission:
     """Refuses who may not call, or cannot be answered now, before a byte of theirs is read.
 
-    A refusal costs next to nothing, and of what a key may ask a minute it takes nothing: so that
-    those who are let in are answered, however many there are.
+    A refusal costs next to nothing, so that those who are let in are answered, however many come.
 
     Args:
         app: what answers those who may.
@@ -56,21 +64,24 @@ class Admission:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As ASGI has it."""
         if scope["type"] == "http" and scope["method"] not in _BARE:
-            request = Request(scope)
             try:
-                access = _known(request)
-                if scope["path"] in self._questions:
-                    state_of(request).desk.slots.require_room()
-                state_of(request).rate.count(access.name)
-                request.state.caller = access
+                self._admit(Request(scope))
             except Problem as problem:
                 await response(problem)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
+    def _admit(self, request: Request) -> None:
+        state, access = state_of(request), _known(request)
+        if request.scope["path"] in self._questions:
+            state.desk.slots.require_room()  # it is counted once it has a place
+        else:
+            state.rate.count(access.name)
+        request.state.caller = access
 
-def _allowed(role: Role) -> Callable[[Request, Credentials], Access]:
-    def caller(request: Request, credentials: Credentials) -> Access:
+
+def _allowed(role: Role) -> Callable[[Request, Credentials], Awaitable[Access]]:
+    async def caller(request: Request, credentials: Credentials) -> Access:
         del credentials  # in the signature for the OpenAPI document
         access: Access | None = getattr(request.state, "caller", None)
         if access is None:
@@ -81,6 +92,15 @@ def _allowed(role: Role) -> Callable[[Request, Credentials], Access]:
         return access
 
     return caller
+
+
+async def _asking(
+    request: Request, access: Annotated[Access, Depends(_allowed(Role.read))]
+) -> AsyncIterator[Access]:
+    """Who asks a question, and has a place for it; a refusal takes nothing of a key's minute."""
+    with state_of(request).desk.slots.entered():
+        state_of(request).rate.count(access.name)
+        yield access
 
 
 def _known(request: Request) -> Access:
@@ -118,5 +138,6 @@ def _require_own_name(request: Request) -> None:
 
 Observer = Annotated[Access, Depends(_allowed(Role.metrics))]
 Reader = Annotated[Access, Depends(_allowed(Role.read))]
+Asker = Annotated[Access, Depends(_asking)]
 Ingester = Annotated[Access, Depends(_allowed(Role.ingest))]
 Admin = Annotated[Access, Depends(_allowed(Role.admin))]

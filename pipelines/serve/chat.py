@@ -18,7 +18,7 @@ from fastapi.responses import StreamingResponse
 from pipelines.payloads import answer_to_json
 from pipelines.serve.answers import ModelOut, Models
 from pipelines.serve.asking import Asked, Finished, Happening, Written
-from pipelines.serve.callers import Reader, state_of
+from pipelines.serve.callers import Asker, Reader, state_of
 from pipelines.serve.problems import Problem, problem_json
 from pipelines.serve.questions import EVENTS, GONE, events_of
 from pipelines.serve.schemas import LONGEST, PostChat
@@ -55,7 +55,7 @@ async def model(name: str, caller: Reader) -> ModelOut:
     "/v1/chat/completions",
     responses={200: {"content": {"application/json": {"schema": {"type": "object"}}, **EVENTS}}},
 )
-async def chat(body: PostChat, request: Request, caller: Reader) -> Any:
+async def chat(body: PostChat, request: Request, caller: Asker) -> Any:
     """Answer the last message of the user."""
     state = state_of(request)
     asked = Asked(_question(body), conditions=tuple(caller.conditions))

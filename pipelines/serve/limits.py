@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
@@ -33,7 +34,7 @@ class Slots:
         self._places = places
         self._most = places + waiting
         self._free = asyncio.Semaphore(places)
-        self._taken = 0
+        self._inside = self._taken = 0
         self._seconds = _FIRST_GUESS
 
     @property
@@ -45,16 +46,23 @@ class Slots:
         """Refuse where one more could not even wait.
 
         Raises:
-            Problem: too many wait already.
+            Problem: too many are here already.
         """
-        if self._taken >= self._most:
-            seconds = math.ceil(self._seconds * self._taken / self._places)
-            raise Problem(
-                503,
-                "busy",
-                f"{self._taken} questions are being answered or wait; try again in {seconds} s",
-                {"Retry-After": str(max(1, seconds))},
-            )
+        self._require(max(self._inside, self._taken))
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """A request that will ask for a place is here, and so there is one less to wait in.
+
+        Raises:
+            Problem: too many are here already.
+        """
+        self._require(self._inside)
+        self._inside += 1
+        try:
+            yield
+        finally:
+            self._inside -= 1
 
     async def take(self) -> Callable[[], None]:
         """Wait for a place; what is returned gives it back, and has to be called, once.
@@ -62,7 +70,7 @@ class Slots:
         Raises:
             Problem: too many wait already.
         """
-        self.require_room()
+        self._require(self._taken)
         self._taken += 1
         try:
             await self._free.acquire()
@@ -77,6 +85,17 @@ class Slots:
             self._seconds += _SMOOTHING * (time.monotonic() - began - self._seconds)
 
         return give_back
+
+    def _require(self, here: int) -> None:
+        if here < self._most:
+            return
+        seconds = math.ceil(self._seconds * here / self._places)
+        raise Problem(
+            503,
+            "busy",
+            f"{here} questions are being answered or wait; try again in {seconds} s",
+            {"Retry-After": str(max(1, seconds))},
+        )
 
 
 class RateLimit:

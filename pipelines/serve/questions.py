@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 from pipelines.payloads import answer_to_json, hit_to_json
 from pipelines.serve.answers import Found, QueryAnswer
 from pipelines.serve.asking import Asked, Finished, Happening, Staged
-from pipelines.serve.callers import Reader, state_of
+from pipelines.serve.callers import Asker, state_of
 from pipelines.serve.keys import Access
 from pipelines.serve.problems import Problem, problem_json
 from pipelines.serve.schemas import PostQuery, PostSearch
@@ -42,7 +42,7 @@ router = APIRouter(tags=["questions"])
 
 
 @router.post("/v1/search", response_model=Found)
-async def search(body: PostSearch, request: Request, caller: Reader) -> Any:
+async def search(body: PostSearch, request: Request, caller: Asker) -> Any:
     """Find the chunks nearest to a question; no language model is asked."""
     desk = state_of(request).desk
     conditions = _conditions(body, caller)
@@ -64,7 +64,7 @@ async def search(body: PostSearch, request: Request, caller: Reader) -> Any:
         }
     },
 )
-async def query(body: PostQuery, request: Request, caller: Reader) -> Any:
+async def query(body: PostQuery, request: Request, caller: Asker) -> Any:
     """Answer a question, with citations and the token ledger."""
     state = state_of(request)
     asked = Asked(body.question, body.options, body.top_k, _conditions(body, caller), body.explain)

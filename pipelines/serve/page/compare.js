@@ -53,12 +53,14 @@ async function compare(question) {
   if (!question) return;
   setBusy("compare-ask", true);
   try {
-    for (const number of SIDES.keys()) {
+    for (const [number, { name }] of SIDES.entries()) {
+      byId("compare-progress").textContent = `Answering: ${name.toLowerCase()} …`;
       byId("compare-body").append(outcome(await ask(question, optionsOf(number)), number));
     }
   } catch (error) {
     tellProblem("compare-problem", error.message);
   } finally {
+    byId("compare-progress").textContent = "";
     setBusy("compare-ask", false);
   }
 }

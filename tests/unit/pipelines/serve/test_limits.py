@@ -27,6 +27,19 @@ def test_so_many_are_answered_so_many_wait_and_one_more_is_refused() -> None:
     asyncio.run(run())
 
 
+def test_who_is_here_has_a_place_to_wait_in() -> None:
+    """However late it asks for one: none that was let in is refused then."""
+    slots = Slots(1, 1)
+    slots.require_room()
+    with slots.entered(), slots.entered():
+        with pytest.raises(Problem):
+            slots.require_room()
+        with pytest.raises(Problem), slots.entered():
+            pass
+    slots.require_room()
+    assert slots.taken == 0
+
+
 def test_who_gives_up_waiting_leaves_room() -> None:
     async def run() -> None:
         slots = Slots(1, 1)
