@@ -5,67 +5,51 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
-from threading import Event, Thread
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 
-from pipelines.ingest import ingest
 from pipelines.query import open_parts
-from pipelines.serve.brought import BroughtDocuments
 from pipelines.serve.explained import Explainer, plane
 from pipelines.serve.jobs import Brought
-from rag.errors import ModelError
-from rag.generation.base import Generation, Watch
-from rag.generation.extractive import ExtractiveGenerator
 from rag.index import open_index
 from rag.settings import Settings
 from rag.types import Context
 
 sys.path.insert(0, str(Path(__file__).parent))
 import serving as server
+from breaking import Hesitant, Proxy
 from looking import faint, illegible
+from paging import (
+    ASKED,
+    BAD_NAME,
+    BAD_TITLE,
+    DOCUMENTS,
+    FACT,
+    PATIENCE,
+    ask,
+    fill,
+    indexed,
+    marked,
+    open_passage,
+    opened,
+    with_a_sticker,
+)
 from serving import KEYS, TABLE, client, metric, serving, until
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the dev extra is not installed")
-
-_PATIENCE = 120_000  # milliseconds; other tests may have the machine
-ASKED = "How many arrivals did the harbour office record in May?"
-FACT = "The harbour office recorded 412 arrivals in May 2025 🛳, most of them ferries."
-BAD_NAME = "<img src=x onerror=\"document.title='taken'\">.txt"
-BAD_TITLE = "<script>document.title = 'taken'</script>"
-FILLER = " ".join(f"On day {day} the tide was low and nothing was loaded." for day in range(40))
-DOCUMENTS = [
-    Brought(id="log", name="log.txt",
-            text=f"🚢🌊 Log 😀 of the port. {FILLER}\n\n{FACT}\n\n{FILLER}"),
-    Brought(id="bad", name=BAD_NAME, title=BAD_TITLE, text=f"{BAD_TITLE}{BAD_NAME} The pilots' "
-            "guild hired Ada Novak as its first master in 1998."),
-    *(Brought(id=f"rain{year}", name=f"rain-{year}.txt",
-              text=f"In {year} the harbour had little rain and a mild winter.")
-      for year in (2023, 2024)),
-]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def where(tmp_path_factory: pytest.TempPathFactory) -> Path:
     others = Brought(id="other", name="other.txt", text="The Apex harbour recorded 9,900 arrivals.")
     return indexed(tmp_path_factory.mktemp("page") / "index", acme=DOCUMENTS, apex=[others])
-
-
-def indexed(path: Path, **brought: list[Brought]) -> Path:
-    """An index there of what tenants brought."""
-    with open_index(Settings(store={"path": path}), create=True) as index:
-        for tenant, documents in brought.items():
-            assert not ingest(index, [BroughtDocuments(documents, tenant)]).failed
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +60,7 @@ def base(where: Path) -> Iterator[str]:
 
 def explained(base: str, who: str = "", **body: Any) -> Any:
     with client(base, who) as asking:
-        asking.timeout = httpx.Timeout(_PATIENCE / 1_000)
+        asking.timeout = httpx.Timeout(PATIENCE / 1_000)
         told = asking.post("/v1/query", json={"question": ASKED, "explain": True, **body})
     assert told.is_success, told.text
     return told.json()
@@ -158,39 +142,10 @@ def test_the_page_is_under_a_strict_policy(base: str) -> None:
             assert asking.get(path).status_code == 404
 
 
-@contextmanager
-def opened(browser: playwright.Browser, base: str, *expected: str) -> Iterator[playwright.Page]:
-    """The page; what else it complains of, and a request that leaves the server, are errors."""
-    context = browser.new_context(viewport={"width": 1200, "height": 900})
-    context.set_default_timeout(_PATIENCE)
-    page = context.new_page()
-    troubles: list[str] = []
-    page.on("console", lambda message: troubles.append(message.text))
-    page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.on("request", lambda request: not request.url.startswith((f"{base}/", "data:"))
-            and troubles.append(request.url))  # fmt: skip
-    page.goto(base)
-    yield page
-    assert page.title() == "spanrag"
-    assert [each for each in troubles if not any(known in each for known in expected)] == []
-    context.close()
-
-
 @pytest.fixture
 def page(browser: playwright.Browser, base: str) -> Iterator[playwright.Page]:
     with opened(browser, base) as shown:
         yield shown
-
-
-def ask(page: playwright.Page, question: str = ASKED) -> None:
-    page.get_by_label("Question").fill(question)
-    page.get_by_role("button", name="Ask", exact=True).click()
-    page.locator("#answer").wait_for()
-
-
-def marked(page: playwright.Page) -> str:
-    page.locator("#source mark").wait_for()
-    return str(page.locator("#source mark").text_content())
 
 
 def test_a_citation_opens_its_source_at_the_quote(page: playwright.Page) -> None:
@@ -262,8 +217,14 @@ def test_two_ways_are_compared(page: playwright.Page) -> None:
     page.get_by_label("Question").fill(ASKED)
     sides = page.locator("#compare fieldset")
     sides.nth(0).get_by_label("grounding").select_option("on")
-    page.get_by_role("button", name="Answer both ways").click()
+    held: list[playwright.Route] = []
+    page.route("**/v1/query", lambda route: held.append(route), times=1)
+    with page.expect_request("**/v1/query"):
+        page.get_by_role("button", name="Answer both ways").click()
+    page.locator("#compare-progress", has_text="Answering: one way").wait_for()
+    held[0].continue_()
     page.locator("#compare .outcome").nth(1).wait_for()
+    assert page.locator("#compare-progress").inner_text() == ""
     first, second = page.locator("#compare .outcome").all_inner_texts()
     for told in (first, second):
         assert "Tokens left to answer from" in told
@@ -278,12 +239,6 @@ def test_facts_lead_to_where_they_stand(page: playwright.Page) -> None:
     ask(page)
     page.locator("#sticker button").first.click()
     assert marked(page) in DOCUMENTS[0].text
-
-
-def with_a_sticker(route: playwright.Route) -> None:
-    """Ask for one: the page asks as the server is set."""
-    asked = route.request.post_data_json
-    route.continue_(post_data={"options": {"grounding": "extractive"}} | asked)
 
 
 def test_all_can_be_done_by_keyboard(page: playwright.Page) -> None:
@@ -320,33 +275,6 @@ def hesitant(
     with serving(tmp_path / "index", concurrency=1, waiting=0) as base:
         yield base, slow
         slow.gate.set()
-
-
-class Hesitant(ExtractiveGenerator):
-    """Writes something, waits, and then has an answer, or fails.
-
-    While it waits it looks whether it is still listened to, as a model does after each token.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.gate = Event()
-        self.fails = False
-        self.says = ""
-
-    def generate(
-        self, question: str, context: Context, *, watch: Watch | None = None
-    ) -> Generation:
-        if watch:
-            watch("Perhaps <b>400</b>")
-        while not self.gate.wait(0.05):
-            if watch:
-                watch("")
-        if self.fails:
-            raise ModelError("no more tokens")
-        if self.says:
-            return Generation(self.says)
-        return super().generate(question, context, watch=watch)
 
 
 def begin(page: playwright.Page) -> None:
@@ -424,45 +352,6 @@ def test_an_answer_that_fails_or_breaks_off_says_so_and_another_can_be_asked_for
         page.locator("#problem", has_text=told).wait_for()
 
 
-class Proxy:
-    """Hands on connections to a server, until they are cut."""
-
-    def __init__(self, base: str) -> None:
-        host, port = base.removeprefix("http://").split(":")
-        self._there = (host, int(port))
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.base = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
-        self._lines: list[socket.socket] = []
-
-    def __enter__(self) -> Proxy:
-        Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._listening.close()
-        self.cut()
-
-    def cut(self) -> None:
-        while self._lines:
-            with suppress(OSError):
-                self._lines.pop().shutdown(socket.SHUT_RDWR)
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                here, _ = self._listening.accept()
-                there = socket.create_connection(self._there)
-                self._lines += [here, there]
-                for one, other in ((here, there), (there, here)):
-                    Thread(target=self._hand_on, args=(one, other), daemon=True).start()
-
-    def _hand_on(self, one: socket.socket, other: socket.socket) -> None:
-        with suppress(OSError), one:
-            while data := one.recv(65_536):
-                other.sendall(data)
-            other.shutdown(socket.SHUT_WR)
-
-
 def test_a_citation_that_is_not_verified_says_so(page: playwright.Page) -> None:
     page.evaluate(
         """async () => (await import("/page/answer.js")).showAnswer({
@@ -529,14 +418,6 @@ def test_only_the_source_that_was_opened_last_is_shown(full: playwright.Page) ->
     assert "guild hired" in marked(full)
 
 
-def open_passage(page: playwright.Page, what: str) -> playwright.Locator:
-    """The first passage that says this, unfolded."""
-    passage = page.locator("#passages details", has_text=what).first
-    if passage.get_attribute("open") is None:
-        passage.locator("summary").click()
-    return passage
-
-
 def test_a_key_is_asked_for_kept_for_the_tab_and_sent(
     browser: playwright.Browser, where: Path, tmp_path: Path
 ) -> None:
@@ -585,31 +466,6 @@ def full(filled: playwright.Page) -> playwright.Page:
     filled.set_viewport_size({"width": 1200, "height": 900})
     filled.evaluate("document.querySelector('#source').close()")
     return filled
-
-
-def fill(page: playwright.Page) -> None:
-    page.route("**/v1/query", with_a_sticker)
-    ask(page)
-    page.get_by_role("button", name="Answer both ways").click()
-    page.locator("#compare .outcome").nth(1).wait_for()
-    page.evaluate(
-        """async () => {
-            document.querySelectorAll("[hidden]").forEach((e) => { e.hidden = false; });
-            const filled = "#problem, #compare-problem, #draft-text, #source-note";
-            document.querySelectorAll(filled).forEach((e) => { e.textContent = "Something"; });
-            const doubts = document.createElement("ul");
-            doubts.className = "doubts";
-            doubts.innerHTML = "<li>One</li>";
-            const cite = document.querySelector("button.cite").cloneNode(true);
-            cite.className = "cite unverified";
-            document.querySelector("#answer-body").append(doubts, cite);
-            for (let at = 0; at < 8; at += 1) {
-                const dot = document.querySelector("#map circle").cloneNode();
-                dot.setAttribute("class", `c${at} left`);
-                document.querySelector("#map svg").append(dot);
-            }
-        }"""
-    )
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
