@@ -122,6 +122,7 @@ async def _asked(plan: Plan) -> Load:
             await asyncio.gather(*(asker.closed() for _ in range(plan.clients)))
         else:
             await asker.open()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what is said next is said to its end
     return Load(asker.samples, asker.began, asker.until, time.process_time())
 
 
