@@ -169,6 +169,4 @@ def _evidence_from_json(told: dict[str, Any]) -> Citation:
     """Where a fact stands, of which no more is sent."""
     span = Span(told["start"], told["end"])
     source = told["source"]
-    return Citation(
-        told["doc_id"], "", source, source, span, "", Place(span.start), verified=False
-    )
+    return Citation(told["doc_id"], "", source, source, span, "", Place(span.start), verified=False)
