@@ -13,6 +13,7 @@ from pipelines.serve.work import Message, Order, work
 
 __all__ = ["WriterProcess"]
 
+_ORDERS = 100  # after which another takes its place: each leaves about a megabyte behind
 _REST = 60.0  # seconds it is kept with nothing to do: it holds an embedder, and starts in five
 
 
@@ -24,6 +25,7 @@ class WriterProcess:
         self._process: BaseProcess | None = None
         self._line: Connection | None = None
         self._rested = 0.0
+        self._orders = 0
         self.stopped = False
 
     def do(self, order: Order, tell: Callable[[Message], None]) -> bool:
@@ -43,7 +45,8 @@ class WriterProcess:
         except _Died:
             pass
         finally:
-            if not complete:
+            self._orders += 1
+            if not complete or self._orders == _ORDERS:
                 self._end()
             self._rested = time.monotonic()
         return complete
@@ -78,6 +81,7 @@ class WriterProcess:
 
     def _end(self) -> None:
         process, line, self._process, self._line = self._process, self._line, None, None
+        self._orders = 0
         if process is not None and line is not None:
             process.kill()
             process.join()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.serve import writer as module
 from pipelines.serve.clerk import _Round
 from pipelines.serve.jobs import Brought, Job, Jobs, Request
 from pipelines.serve.work import Message, Order
@@ -62,7 +63,9 @@ def test_a_stopped_writer_starts_no_more(jobs: Jobs, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_writer_is_used_again_and_never_left_running(jobs: Jobs, tmp_path: Path) -> None:
+def test_a_writer_is_used_again_and_never_left_running(
+    jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first, damaged, third = submitted(jobs, "one", "two", "three")
     (jobs.folder / f"{damaged.id}.request").write_text("{")
     settings = Settings(store={"path": tmp_path / "index"})
@@ -83,3 +86,6 @@ def test_a_writer_is_used_again_and_never_left_running(jobs: Jobs, tmp_path: Pat
     with pytest.raises(OSError, match="No space"):
         writer.do(Order(settings, jobs.folder, [third.id]), full)
     assert not process.is_alive()
+    monkeypatch.setattr(module, "_ORDERS", 1)
+    assert writer.do(Order(settings, jobs.folder, []), told.append)
+    assert writer._process is None
