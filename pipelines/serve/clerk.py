@@ -56,9 +56,10 @@ class Clerk:
             while True:
                 round_ = asyncio.ensure_future(asyncio.to_thread(self._round))
                 try:
-                    if await asyncio.shield(round_):
-                        continue
+                    found = await asyncio.shield(round_)
                     pause = _LOOK
+                    if found:
+                        continue
                 except Exception:
                     logger.exception("jobs wait, and cannot be done now")
                     await asyncio.sleep(pause)
@@ -80,9 +81,9 @@ class Clerk:
             Exception: it cannot be done now.
         """
         todo = self.jobs.next_round()
-        if todo:
-            self._do([job for job in todo if not self._is_hopeless(job)])
-        else:
+        if hopeful := [job for job in todo if not self._is_hopeless(job)]:
+            self._do(hopeful)
+        elif not todo:
             self._writer.rest()
         return bool(todo)
 

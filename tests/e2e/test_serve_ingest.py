@@ -216,6 +216,7 @@ def test_a_job_at_which_all_died_before_is_not_tried_for_ever(tmp_path: Path) ->
         until(lambda: asking.get(f"/v1/jobs/{job.id}").json()["state"] == "failed")
         assert "died 5 times" in asking.get(f"/v1/jobs/{job.id}").json()["error"]["message"]
         assert metric(base, 'spanrag_jobs_total{state="failed"}') == 1
+    assert not [each for each in (tmp_path / "index").iterdir() if each.name.startswith("reindex")]
 
 
 def test_what_is_nothing_or_too_much_is_refused(base: str) -> None:
