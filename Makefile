@@ -7,7 +7,7 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-EXTRAS := bundled,server,openvino,report,s3,ocr,ray,train,mteb,serve,mcp,dev
+EXTRAS := bundled,server,openvino,report,s3,ocr,ray,train,mteb,serve,mcp,telemetry,dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export HF_HUB_OFFLINE = 1
 
