@@ -10,7 +10,7 @@ from typing import TextIO
 
 from rag.errors import UsageError
 
-__all__ = ["require_writable", "writing_whole"]
+__all__ = ["replacing", "require_writable", "writing_whole"]
 
 
 @contextmanager
@@ -20,12 +20,26 @@ def writing_whole(path: Path) -> Iterator[TextIO]:
     Raises:
         UsageError: it cannot be written there.
     """
+    with replacing(path) as part, part.open("w", encoding="utf-8", newline="\n") as stream:
+        yield stream
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file to write, which takes the place of `path` at the end, or is deleted if it failed.
+
+    Raises:
+        UsageError: it cannot be written there.
+    """
     part = _beside(path)
     with _refusing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("w", encoding="utf-8", newline="\n") as stream:
-            yield stream
-        os.replace(part, path)
+        try:
+            yield part
+            os.replace(part, path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
 
 
 def require_writable(path: Path) -> None:

@@ -21,7 +21,16 @@ from rag.settings import EmbeddingSettings, Settings
 from rag.store import Point, Store
 from rag.store.schema import LIVE, chunk_of
 
-__all__ = ["Kept", "ReindexReport", "forget", "kept_beside", "reindex", "rollback"]
+__all__ = [
+    "Kept",
+    "ReindexReport",
+    "documents_of",
+    "forget",
+    "kept_beside",
+    "reindex",
+    "require_nothing_kept",
+    "rollback",
+]
 
 _UNREADABLE = "unreadable"
 _LINKS = 5_000  # points without tokens of their own that a window may hold
@@ -101,7 +110,7 @@ def reindex(
             store.set_manifest(replace(found, model=wanted.model))
         return report
     require_window(settings.chunking, embedder, _ANEW)
-    _require_nothing_kept(store)
+    require_nothing_kept(store)
     beside = store.beside(replace(wanted, dimension=embedder.dimension))
     whole = False
     try:
@@ -247,11 +256,12 @@ def _windows(points: Iterable[Point], most_tokens: int) -> Iterator[list[Point]]
 
 def _differing(one: Store, other: Store) -> int:
     """How many documents two indexes do not serve alike."""
-    ours, theirs = _documents(one), _documents(other)
+    ours, theirs = documents_of(one), documents_of(other)
     return sum(ours.get(each) != theirs.get(each) for each in ours.keys() | theirs.keys())
 
 
-def _documents(store: Store) -> dict[str, tuple[str, ...]]:
+def documents_of(store: Store) -> dict[str, tuple[str, ...]]:
+    """What tells whether two looks at an index saw the same documents, by their ids."""
     return {
         each.doc_id: (each.revision, each.fingerprint, each.meta_digest, each.twin_of)
         for each in store.documents()
@@ -259,7 +269,12 @@ def _documents(store: Store) -> dict[str, tuple[str, ...]]:
     }
 
 
-def _require_nothing_kept(store: Store) -> None:
+def require_nothing_kept(store: Store) -> None:
+    """Refuse to build another index beside one that has one beside it.
+
+    Raises:
+        UsageError: one is kept.
+    """
     if (found := kept_beside(store)) is not None:
         raise UsageError(
             f"vectors of {found.kept} are kept beside the index, and there is room for one",

@@ -24,6 +24,7 @@ from pipelines.cli import (
     reindex,
     route,
     serve,
+    snapshot,
     synth,
 )
 from rag.errors import RagError
@@ -37,7 +38,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for group in (demo, index, reindex, query, attribute, synth, adapt, serve, mcp, doctor):
+_COMMANDS = (
+    demo, index, reindex, snapshot, query, attribute, synth, adapt, serve, mcp, doctor,
+)  # fmt: skip
+for group in _COMMANDS:
     group.register(app)
 app.add_typer(config.app, name="config")
 app.add_typer(models.app, name="models")

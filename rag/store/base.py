@@ -171,8 +171,8 @@ class Store(Protocol):
     def set_manifest(self, manifest: IndexManifest) -> None:
         """Say anew what the index was built with."""
 
-    def points(self) -> Iterator[Point]:
-        """Every served chunk with its lexical vector, and every link; in no order."""
+    def points(self, *, dense: bool = False) -> Iterator[Point]:
+        """Every served chunk with its lexical vector, or with both, and every link; in no order."""
 
     def put(self, points: Sequence[Point]) -> None:
         """Write points as they are."""
@@ -191,6 +191,9 @@ class Store(Protocol):
         Raises:
             StoreError: another one has been served or kept since this one was opened.
         """
+
+    def is_served(self) -> bool:
+        """Whether this is what is opened now; on a server, others may have another served."""
 
     def abandon(self, generation: str) -> None:
         """Delete an index beside this one that is not to be served; never one served or kept."""

@@ -43,9 +43,10 @@ class Points(ABC):
     def _drop(self, equals: Mapping[str, str | int], *, spare: str | None = None) -> None:
         """Delete all points that match, but those of the revision `spare`."""
 
-    def points(self) -> Iterator[Point]:
-        """Every served chunk with its lexical vector, and every link."""
-        yield from self._find({"state": schema.LIVE}, vectors=[schema.LEXICAL])
+    def points(self, *, dense: bool = False) -> Iterator[Point]:
+        """Every served chunk with its lexical vector, or with both, and every link."""
+        vectors = [schema.LEXICAL, schema.DENSE] if dense else [schema.LEXICAL]
+        yield from self._find({"state": schema.LIVE}, vectors=vectors)
         yield from self._find({"state": schema.LINKED})
 
     def put(self, points: Sequence[Point]) -> None:

@@ -5,8 +5,8 @@ and answers with one line: {"killed": true} where the child died, {"killed": fal
 came to its end. A child that fails in any other way ends the driver.
 
 A job is {"index", "source", "at", "number"}: a folder is ingested. In place of the source it may
-say what to `do`: "reindex" (with the other embedder), "rollback" or "forget". `at` says what is
-counted:
+say what to `do`: "reindex" (with the other embedder), "rollback", "forget", or "restore" (of the
+snapshot `source`). `at` says what is counted:
 
     before-call, after-call       the store's writes, as the pipeline makes them
     before-update, after-update   the operations that reach the engine, inside those writes
@@ -27,6 +27,7 @@ import os
 import shutil
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from tiny_index import OtherEmbedder, TinyEmbedder, open_tiny
 from connectors.registry import open_source
 from pipelines.ingest import ingest
 from pipelines.reindex import forget, reindex, rollback
+from pipelines.snapshot import restore
 from rag.settings import Settings
 from rag.store.edge import EdgeStore
 
@@ -102,11 +104,14 @@ class KillingStore:
         return write
 
 
-def beside(index: str, do: str, at: str, number: int) -> None:
+def beside(index: str, do: str, at: str, number: int, source: str = "") -> None:
     killer = Killer(number)
     moment, _, what = at.partition("-")
     for owner, name in STEPS[what]:
         setattr(owner, name, killing(getattr(owner, name), killer, after=moment == "after"))
+    if do == "restore":
+        restore(partial(EdgeStore.open, Path(index)), Path(source))
+        return
     with EdgeStore.open(Path(index)) as store:
         if do == "reindex":
             settings = Settings(chunking={"size": 40}, ingest={"window_tokens": 256})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from tiny_index import OtherEmbedder, TinyEmbedder, dump, open_tiny
 from connectors.registry import open_source
 from pipelines.ingest import ingest
 from pipelines.reindex import forget, reindex, rollback
+from pipelines.snapshot import restore, take
 from rag.errors import UsageError
 from rag.settings import Settings
 from rag.store.edge import EdgeStore
@@ -156,3 +158,31 @@ def test_a_kill_while_vectors_are_forgotten_leaves_the_others_served(
         left = {each.name for each in reindexed.iterdir()}
         assert left == {"generations.json", store.generation}
     assert served(reindexed, world, at) == ("other:1", "")
+
+
+@pytest.mark.parametrize(
+    ("at", "number"),
+    [("before-replace", 1), ("after-replace", 1), ("after-replace", 2)],
+)
+def test_a_kill_while_a_snapshot_is_restored_leaves_an_empty_index_or_the_whole(
+    at: str,
+    number: int,
+    world: dict[str, tuple[Path, Points]],
+    tmp_path: Path,
+    run_until: RunUntil,
+) -> None:
+    path, file = tmp_path / "index", tmp_path / "snapshot.gz"
+    with EdgeStore.open(world["tiny:1"][0]) as store:
+        take(store, file)
+    assert run_until(index=path, do="restore", source=file, at=at, number=number)
+    with open_tiny(path) as index:
+        assert chunks_of(dump(index)) in ({}, world["tiny:1"][1]), (at, number)
+        empty = not index.store.count()
+    assert empty == (at == "before-replace")
+    if not empty:
+        with EdgeStore.open(path) as store:
+            store.forget()
+    again = restore(partial(EdgeStore.open, path), file)
+    assert (again.kept, again.interrupted) == (not empty, False)
+    with open_tiny(path) as index:
+        assert chunks_of(dump(index)) == world["tiny:1"][1]
