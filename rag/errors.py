@@ -8,6 +8,7 @@ RagError                    1  unexpected
 ├── SourceError             4  a place cannot be listed now: its documents stay as they are
 ├── StoreError              5  the index cannot be reached
 │   ├── IndexMissing        5  there is no index where the settings say
+│   ├── StoreAway           5  it does not answer now, or another index is served by now
 │   └── StoreLocked         5  another process owns the embedded index
 └── ModelError              6  a model cannot be loaded or does not answer
     └── ExtraMissing        6  an optional dependency is not installed
@@ -28,6 +29,7 @@ __all__ = [
     "ModelError",
     "RagError",
     "SourceError",
+    "StoreAway",
     "StoreError",
     "StoreLocked",
     "UsageError",
@@ -110,6 +112,13 @@ class IndexMissing(StoreError):
     """There is no index where the settings say."""
 
     code = "index_missing"
+
+
+class StoreAway(StoreError):
+    """What would work at another time: the server is away, or another index is served by now.
+
+    The same again, of the index opened anew, may work.
+    """
 
 
 class StoreLocked(StoreError):

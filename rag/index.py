@@ -13,7 +13,7 @@ from rag.embedding.context import embedded_text
 from rag.embedding.lexical import LexicalEncoder, SparseVector
 from rag.embedding.memo import RememberingEmbedder
 from rag.embedding.registry import load_embedder, record_of, resolved
-from rag.errors import ConfigError, IndexMissing
+from rag.errors import ConfigError, IndexMismatch, IndexMissing
 from rag.manifest import IndexManifest
 from rag.retrieval.hybrid import HybridRetriever
 from rag.settings import ChunkingSettings, Settings
@@ -26,6 +26,7 @@ __all__ = [
     "Index",
     "index_manifest",
     "largest_chunk",
+    "open_again",
     "open_index",
     "require_window",
 ]
@@ -96,6 +97,7 @@ class Index(Encoder):
         embedder: the one it was built with.
         sentences: the same embedder with a memory, where others share it: stages look at the
             same sentences, and often again.
+        given: the settings before `auto` was found out: with them, whatever is served is opened.
     """
 
     def __init__(
@@ -104,9 +106,11 @@ class Index(Encoder):
         store: Store,
         embedder: Embedder,
         sentences: RememberingEmbedder | None = None,
+        given: Settings | None = None,
     ) -> None:
         super().__init__(settings, embedder)
         self.store = store
+        self.given = given or settings
         self.sentences = sentences or RememberingEmbedder(embedder)
 
     @cached_property
@@ -119,6 +123,10 @@ class Index(Encoder):
     ) -> list[ScoredChunk]:
         """The chunks nearest to a question, best first."""
         return self.retriever.retrieve(question, top_k=top_k, conditions=conditions)
+
+    def over(self, store: Store) -> Index:
+        """The same over another store that holds what this one's does, or more."""
+        return Index(self.settings, store, self.embedder, self.sentences, self.given)
 
     def close(self) -> None:
         """Let go of the index."""
@@ -163,13 +171,25 @@ def open_index(
     try:
         found = store.manifest()
         embedding = resolved(settings.embedding, found.model)
-        settings = settings.model_copy(update={"embedding": embedding})
+        given, settings = settings, settings.model_copy(update={"embedding": embedding})
         embedder = embedder or load_embedder(embedding, offline=settings.offline)
         found.require(index_manifest(settings, embedder, found.dimension))
-        return Index(settings, store, embedder)
+        return Index(settings, store, embedder, given=given)
     except BaseException:
         store.close()
         raise
+
+
+def open_again(settings: Settings, embedder: Embedder, *, create: bool = False) -> Index:
+    """Open the index the settings name, with an embedder that is loaded if it is still the one.
+
+    Raises:
+        StoreError, IndexMismatch, ModelError: as `open_index`.
+    """
+    try:
+        return open_index(settings, create=create, embedder=embedder)
+    except IndexMismatch:
+        return open_index(settings, create=create)
 
 
 def largest_chunk(embedder: Embedder, header_tokens: int) -> int:

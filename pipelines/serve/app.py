@@ -23,6 +23,7 @@ from pipelines.serve.bodies import BoundedBodies
 from pipelines.serve.callers import Admission, is_loopback
 from pipelines.serve.clerk import Clerk
 from pipelines.serve.jobs import Jobs
+from pipelines.serve.keeping import keep_up
 from pipelines.serve.keys import Keys
 from pipelines.serve.limits import RateLimit
 from pipelines.serve.metrics import Metrics
@@ -85,12 +86,15 @@ def create_app(index: Index, generator: Generator) -> FastAPI:
         clerk = Clerk(jobs, desk, metrics.count_job)
         rate = RateLimit(settings.requests_per_minute)
         app.state.server = ServerState(keys, rate, desk, clerk, metrics)
-        writing = asyncio.create_task(clerk.run())
+        running = [asyncio.create_task(clerk.run())]
+        if index.settings.store.kind == "server":
+            running.append(asyncio.create_task(keep_up(desk)))
         try:
             yield
         finally:
-            writing.cancel()
-            await asyncio.gather(writing, return_exceptions=True)
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
             jobs.close()
             desk.close()
 

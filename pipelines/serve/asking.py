@@ -191,11 +191,11 @@ class Desk:
                 if store is self.index.store:  # or else another has taken its place
                     raise
 
-    def move(self, store: Store) -> None:
-        """Answer from another store of the same kind from the next question on."""
+    def move(self, index: Index) -> None:
+        """Answer from another index from the next question on."""
         with self._narrowing:  # nobody is at the old one
-            old, now = self.index.store, self.index
-            self.index = Index(now.settings, store, now.embedder, now.sentences)
+            old, self.index = self.index, index
+            self._explainer = Explainer(index)
             self._engine.cache_clear()
         old.close()
 
@@ -222,6 +222,7 @@ class Desk:
 
         with self._turn(left):
             engine = self._engine(asked.options)  # in here: its store may be about to be closed
+            explainer = self._explainer  # of the same embedder
             gathered = engine.gather(
                 asked.question,
                 top_k=asked.top_k,
@@ -239,7 +240,7 @@ class Desk:
         explanation = None
         if asked.explain:
             with self._turn(left):  # it keeps the cores as busy as the stages do
-                explanation = self._explainer.explain(asked.question, steps)
+                explanation = explainer.explain(asked.question, steps)
         tell(Finished(answer, explanation))
 
     def _made(self, options: Options) -> QueryEngine:

@@ -15,7 +15,8 @@ from contextlib import suppress
 from pipelines.serve.asking import Desk
 from pipelines.serve.jobs import Job, Jobs
 from pipelines.serve.work import Message, Order
-from pipelines.serve.writer import WriterProcess
+from pipelines.serve.writer import WriterDied, WriterProcess
+from rag.errors import RagError
 from rag.settings import Settings
 from rag.store.edge import EdgeStore
 
@@ -60,8 +61,8 @@ class Clerk:
                     pause = _LOOK
                     if found:
                         continue
-                except Exception:
-                    logger.exception("jobs wait, and cannot be done now")
+                except Exception as error:  # noqa: BLE001  whatever it is, they wait on
+                    _tell(error)
                     await asyncio.sleep(pause)
                     pause = min(2 * pause, _LONGEST)
                     continue
@@ -96,44 +97,50 @@ class Clerk:
         """Have them done, and serve the outcome.
 
         Raises:
-            RuntimeError: the process that writes died.
+            WriterDied, RagError: what is not done waits on.
         """
-        store, settings = self._desk.index.store, self._desk.index.settings
+        index = self._desk.index
+        store, settings = index.store, index.given
         if not isinstance(store, EdgeStore):
             done = _Round(self.jobs, todo)
-            self._finish_all(done, complete=self._done(settings, done))
+            self._finish_all(done, self._write(settings, done))
             return
         copy = store.copied()
         there = settings.store.model_copy(update={"path": settings.store.path / copy})
         done = _Round(self.jobs, todo)
-        complete = self._done(settings.model_copy(update={"store": there}), done)
+        failure = self._write(settings.model_copy(update={"store": there}), done)
         if self._writer.stopped:
             done.put_back(died=False)
             return
         if any(job.report for job in done.now.values()):
             store = store.moved(copy)
-            self._desk.move(store)
+            self._desk.move(index.over(store))
         store.tidy()  # what was deleted is not to lie about in the old one
-        self._finish_all(done, complete=complete)
+        self._finish_all(done, failure)
 
-    def _done(self, settings: Settings, done: _Round) -> bool:
-        order = Order(settings, self.jobs.folder, list(done.now))
-        return self._writer.do(order, done.hear)
+    def _write(self, settings: Settings, done: _Round) -> WriterDied | RagError | None:
+        return self._writer.do(Order(settings, self.jobs.folder, list(done.now)), done.hear)
 
-    def _finish_all(self, done: _Round, *, complete: bool) -> None:
+    def _finish_all(self, done: _Round, failure: WriterDied | RagError | None) -> None:
         """Put away what is finished; the rest is done another time."""
         for job in done.now.values():
             if job.report is not None or job.error is not None:
                 self._finish(job)
-        if not complete:
+        if failure is not None:
             done.put_back(died=not self._writer.stopped)
-        if not (complete or self._writer.stopped):
-            raise RuntimeError("the process that writes died")
+            if not self._writer.stopped:
+                raise failure
 
     def _finish(self, job: Job) -> None:
         state = "failed" if job.error else "done"
         self.jobs.finish(job.model_copy(update={"state": state}))
         self._count(state)
+
+
+def _tell(error: Exception) -> None:
+    """To the log; where it is foreseen, in a line."""
+    foreseen = isinstance(error, RagError)
+    logger.error("jobs wait: %s", error, exc_info=None if foreseen else error)
 
 
 class _Round:
@@ -171,6 +178,6 @@ class _Round:
 
 _HOPELESS = {
     "code": "unexpected",
-    "message": f"the process that writes, or the server, died {_MOST_ATTEMPTS} times at this job",
+    "message": f"the process that writes, or a server, died {_MOST_ATTEMPTS} times at this job",
     "hint": "see the server's log; bring fewer documents at once",
 }

@@ -19,6 +19,7 @@ from rag.errors import (
     ModelError,
     RagError,
     SourceError,
+    StoreAway,
     StoreError,
     UsageError,
 )
@@ -45,6 +46,8 @@ _INSIDE: tuple[tuple[type[RagError], str], ...] = (
 """What is said of errors that are the server's own: their messages name its folders and hosts."""
 
 _SEE_LOG = "the server's log says why"
+
+_SOON = {"Retry-After": "5"}  # the store may be back, or what took its place be taken up
 
 _CODES = {404: "not_found", 405: "method", 408: "timeout", 413: "too_large"}
 """Of the refusals that are the framework's."""
@@ -77,7 +80,8 @@ class Problem(Exception):
         kinds = [number for kind, number in _STATUS if isinstance(error, kind)]
         told = told_outside(error)
         detail = f"{told['message']}; {told['hint']}" if told["hint"] else told["message"]
-        return cls(kinds[0] if kinds else 500, told["code"], detail)
+        headers = _SOON if isinstance(error, StoreAway) else None
+        return cls(kinds[0] if kinds else 500, told["code"], detail, headers)
 
 
 def told_outside(error: BaseException) -> dict[str, str]:

@@ -22,8 +22,8 @@ from pipelines.sources import connect
 from pipelines.telemetry import set_up_logs
 from pipelines.twins import Twins
 from rag.embedding.base import Embedder
-from rag.errors import IndexMismatch
-from rag.index import Index, open_index
+from rag.errors import RagError, StoreAway
+from rag.index import Index, open_again, open_index
 from rag.settings import Settings
 
 __all__ = ["Message", "Order", "work"]
@@ -51,10 +51,8 @@ def work(line: Connection) -> None:
     """Do what is ordered, until nobody orders any more.
 
     Args:
-        line: an `Order` comes in, messages go out, and None at the end of all it ordered.
-
-    Raises:
-        RagError: the index cannot be opened; nothing was done.
+        line: an `Order` comes in, messages go out, and at the end of all it ordered None, or what
+            of the index kept it from coming to its end.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server decides when it is enough
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
@@ -63,26 +61,34 @@ def work(line: Connection) -> None:
         while True:
             order: Order = line.recv()
             set_up_logs(order.settings.telemetry, logging.WARNING)
-            with _opened(order.settings, embedder) as index:
-                embedder = index.embedder
-                for job_id in order.job_ids:
-                    _do(index, order.folder, job_id, line)
-            line.send(None)
+            try:
+                with _opened(order.settings, embedder) as index:
+                    embedder = index.embedder
+                    for job_id in order.job_ids:
+                        _do(index, order.folder, job_id, line)
+            except RagError as error:
+                line.send(error)
+            else:
+                line.send(None)
 
 
 def _opened(settings: Settings, embedder: Embedder | None) -> Index:
-    """The index, with the embedder that is loaded already if it is still the one."""
-    if embedder is not None:
-        with suppress(IndexMismatch):
-            return open_index(settings, create=True, embedder=embedder)
-    return open_index(settings, create=True)
+    if embedder is None:
+        return open_index(settings, create=True)
+    return open_again(settings, embedder, create=True)
 
 
 def _do(index: Index, folder: Path, job_id: str, line: Connection) -> None:
-    """Do a job. One that fails does not keep the others from being done."""
+    """Do a job. One that fails does not keep the others from being done.
+
+    Raises:
+        StoreAway: it, and all others, can be done another time.
+    """
     line.send(Message(job_id, "state", "running"))
     try:
         report = _done(index, read_request(folder, job_id), _Told(job_id, line))
+    except StoreAway:
+        raise
     except Exception as error:  # noqa: BLE001  one job's fault is not the others'
         line.send(Message(job_id, "error", told_outside(error)))
     else:
@@ -111,11 +117,15 @@ class _Told:
 
 def _done(index: Index, request: Request, progress: _Told) -> dict[str, Any]:
     if request.kind == "delete":
-        return {"retired": int(_deleted(index, request.doc_id))}
-    sources: list[Connector] = [connect(source, index.settings) for source in request.sources]
-    if request.documents:
-        sources.append(BroughtDocuments(request.documents, request.tenant))
-    return asdict(ingest(index, sources, prune=request.prune, progress=progress))
+        report = {"retired": int(_deleted(index, request.doc_id))}
+    else:
+        sources: list[Connector] = [connect(source, index.settings) for source in request.sources]
+        if request.documents:
+            sources.append(BroughtDocuments(request.documents, request.tenant))
+        report = asdict(ingest(index, sources, prune=request.prune, progress=progress))
+    if not index.store.is_served():
+        raise StoreAway("another index is served since the job began", hint="it is done again")
+    return report
 
 
 def _deleted(index: Index, doc_id: str) -> bool:

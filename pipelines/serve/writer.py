@@ -5,13 +5,15 @@ from __future__ import annotations
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from threading import Lock
 
 from pipelines.serve.work import Message, Order, work
+from rag.errors import RagError
 
-__all__ = ["WriterProcess"]
+__all__ = ["WriterDied", "WriterProcess"]
 
 _ORDERS = 100  # after which another takes its place: each leaves about a megabyte behind
 _REST = 60.0  # seconds it is kept with nothing to do: it holds an embedder, and starts in five
@@ -28,28 +30,26 @@ class WriterProcess:
         self._orders = 0
         self.stopped = False
 
-    def do(self, order: Order, tell: Callable[[Message], None]) -> bool:
-        """Have it done, and hear of it; whether the process came to the end of what was ordered.
+    def do(self, order: Order, tell: Callable[[Message], None]) -> WriterDied | RagError | None:
+        """Have it done, and hear of it; what kept it from coming to its end, if anything did.
 
         Raises:
             Exception: what `tell` raises; the process is killed then.
         """
         line = self._started()
         if line is None:
-            return False
-        complete = False
+            return WriterDied()
+        failure: WriterDied | RagError | None = WriterDied()
         try:
-            for message in _messages(line, order):
-                tell(message)
-            complete = True
-        except _Died:
+            failure = _heard(line, order, tell)
+        except WriterDied:
             pass
         finally:
             self._orders += 1
-            if not complete or self._orders == _ORDERS:
+            if isinstance(failure, WriterDied) or self._orders == _ORDERS:
                 self._end()
             self._rested = time.monotonic()
-        return complete
+        return failure
 
     def rest(self) -> None:
         """There is nothing to do: after a while it ends."""
@@ -88,14 +88,29 @@ class WriterProcess:
             line.close()
 
 
-class _Died(Exception):
-    """The process ended, or was killed, before it came to its end."""
+class WriterDied(Exception):
+    """The process ended, or was killed, before it came to the end of what was ordered."""
+
+    def __str__(self) -> str:
+        return "the process that writes died"
 
 
-def _messages(line: Connection, order: Order) -> Iterator[Message]:
-    try:
+def _heard(line: Connection, order: Order, tell: Callable[[Message], None]) -> RagError | None:
+    """Tell what comes; its end, and of the index what kept it from that."""
+    with _alive():
         line.send(order)
-        while (message := line.recv()) is not None:
-            yield message
+    while True:
+        with _alive():
+            message: Message | RagError | None = line.recv()
+        if not isinstance(message, Message):
+            return message
+        tell(message)
+
+
+@contextmanager
+def _alive() -> Iterator[None]:
+    """What is said to the process, or by it, while it lives."""
+    try:
+        yield
     except (EOFError, OSError):
-        raise _Died from None
+        raise WriterDied from None

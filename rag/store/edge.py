@@ -128,6 +128,10 @@ class EdgeStore(Links):
             now = replace(generations.read(self._root), kept=self._kept())
             generations.write(self._root, now.swapped(self._generation, generation))
 
+    def is_served(self) -> bool:
+        """Whether this is what is opened now."""
+        return generations.read(self._root).served == self._generation
+
     def abandon(self, generation: str) -> None:
         """Delete an index beside this one that is not to be served."""
         with _translated(self._root):

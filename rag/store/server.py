@@ -11,14 +11,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
+import httpx
 from qdrant_client import QdrantClient
 from qdrant_client import models as m
 from qdrant_client.common.client_exceptions import QdrantException
-from qdrant_client.http.exceptions import ApiException
+from qdrant_client.http.exceptions import ApiException, UnexpectedResponse
 
 from rag.embedding.base import Vectors
 from rag.embedding.lexical import SparseVector
-from rag.errors import IndexMissing, StoreError, first_line
+from rag.errors import IndexMissing, StoreAway, StoreError, first_line
 from rag.manifest import IndexManifest
 from rag.settings import StoreSettings
 from rag.store import aliases, schema
@@ -34,6 +35,9 @@ __all__ = ["ServerStore"]
 _PAGE = 1_000  # records a scroll fetches at a time
 _UPLOAD = 64  # points in one request: well below the server's 32 MB
 _MANIFEST = "spanrag_manifest"
+_REFUSALS = (400, 409, 413, 422)  # of what was asked for: it will never be answered otherwise
+# Qdrant closes a connection that was idle for 5 s. Who keeps it as long sends into it meanwhile.
+_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=3)
 # Searched in memory, then scored again with the whole vectors: the server's default.
 _QUANTIZATIONS: Mapping[str, Any] = {
     "none": None,
@@ -78,8 +82,9 @@ class ServerStore(Links):
         with _translated(settings.url):
             client = QdrantClient(
                 url=settings.url,
-                api_key=settings.api_key.get_secret_value() or None,
+                headers=_headers(settings),
                 timeout=math.ceil(settings.timeout),
+                limits=_LIMITS,
                 check_compatibility=False,  # it warns from a thread of its own
             )
         store = cls(client, settings.collection, settings.url, settings)
@@ -178,6 +183,11 @@ class ServerStore(Links):
         with self._translated():
             now = aliases.read(self._client, self._name)
             aliases.write(self._client, self._name, now.swapped(self.generation, generation))
+
+    def is_served(self) -> bool:
+        """Whether the aliases lead to this collection."""
+        with self._translated():
+            return aliases.read(self._client, self._name).served == self.generation
 
     def abandon(self, generation: str) -> None:
         """Delete a collection beside this one that is not to be served."""
@@ -389,14 +399,10 @@ class ServerStore(Links):
         """A server does so by itself; here it is asked whether all went into what is served.
 
         Raises:
-            StoreError: another index has been served meanwhile, and knows nothing of it.
+            StoreAway: another index has been served meanwhile, and knows nothing of it.
         """
-        if self._lent:
-            return
-        with self._translated():
-            served = aliases.read(self._client, self._name).served
-        if served != self.generation:
-            raise StoreError(
+        if not self._lent and not self.is_served():
+            raise StoreAway(
                 "another index is served since this one was opened: what was written is not in it",
                 hint="run it again",
             )
@@ -416,6 +422,12 @@ class ServerStore(Links):
     def _translated(self) -> Iterator[None]:
         with _translated(self._where):
             yield
+
+
+def _headers(settings: StoreSettings) -> dict[str, str]:
+    """The key; as the client's own argument it would warn at every start, inside a cluster too."""
+    key = settings.api_key.get_secret_value()
+    return {"api-key": key} if key else {}
 
 
 def _equals(field: str, value: str | int) -> m.FieldCondition:
@@ -483,7 +495,15 @@ def _translated(where: str) -> Iterator[None]:
     try:
         yield
     except (ApiException, QdrantException, OSError, ValueError) as error:
-        raise StoreError(
+        kind = StoreAway if _passes(error) else StoreError
+        raise kind(
             f"Qdrant server, {where}: {first_line(error)}",
             hint="check store.url and store.api_key, and that the server is up",
         ) from error
+
+
+def _passes(error: Exception) -> bool:
+    """Whether the same may work later: all but what the server, or the client, would not take."""
+    if isinstance(error, UnexpectedResponse):
+        return error.status_code not in _REFUSALS
+    return isinstance(error, (ApiException, QdrantException, OSError))

@@ -48,7 +48,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 def _swap(desk: Desk) -> None:
     store = desk.index.store
     assert isinstance(store, EdgeStore)
-    desk.move(store.moved(store.copied()))
+    desk.move(desk.index.over(store.moved(store.copied())))
 
 
 def test_a_question_that_waits_while_indexes_are_swapped_is_answered(desk: Desk) -> None:

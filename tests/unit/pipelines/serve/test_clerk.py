@@ -11,8 +11,9 @@ from pipelines.serve import writer as module
 from pipelines.serve.clerk import _Round
 from pipelines.serve.jobs import Brought, Job, Jobs, Request
 from pipelines.serve.work import Message, Order
-from pipelines.serve.writer import WriterProcess
-from rag.settings import Settings
+from pipelines.serve.writer import WriterDied, WriterProcess
+from rag.errors import StoreAway
+from rag.settings import Settings, StoreSettings
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def test_a_stopped_writer_starts_no_more(jobs: Jobs, tmp_path: Path) -> None:
     writer = WriterProcess()
     writer.stop()
     order = Order(Settings(store={"path": tmp_path / "index"}), jobs.folder, [])
-    assert not writer.do(order, lambda _: None)
+    assert isinstance(writer.do(order, lambda _: None), WriterDied)
     assert not (tmp_path / "index").exists()
 
 
@@ -71,14 +72,17 @@ def test_a_writer_is_used_again_and_never_left_running(
     settings = Settings(store={"path": tmp_path / "index"})
     writer = WriterProcess()
     told: list[Message] = []
-    assert writer.do(Order(settings, jobs.folder, [first.id, damaged.id]), told.append)
+    assert not writer.do(Order(settings, jobs.folder, [first.id, damaged.id]), told.append)
     process = writer._process
     assert process is not None
     outcomes = {each.job_id: each for each in told if each.field in ("report", "error")}
     assert outcomes[first.id].value["added"] == 1
     assert outcomes[damaged.id].value["code"] == "unexpected"
-    assert writer.do(Order(settings, jobs.folder, []), told.append)
-    assert writer._process is process
+    assert not writer.do(Order(settings, jobs.folder, []), told.append)
+    away = settings.model_copy(update={"store": StoreSettings(url="http://127.0.0.1:9")})
+    assert isinstance(writer.do(Order(away, jobs.folder, [third.id]), told.append), StoreAway)
+    assert writer._process is process  # it lives, and was told of none of it
+    assert third.id not in {each.job_id for each in told}
 
     def full(_: Message) -> None:
         raise OSError(28, "No space left on device")
@@ -87,5 +91,5 @@ def test_a_writer_is_used_again_and_never_left_running(
         writer.do(Order(settings, jobs.folder, [third.id]), full)
     assert not process.is_alive()
     monkeypatch.setattr(module, "_ORDERS", 1)
-    assert writer.do(Order(settings, jobs.folder, []), told.append)
+    assert not writer.do(Order(settings, jobs.folder, []), told.append)
     assert writer._process is None
