@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import pytest
 from reportlab.pdfgen.canvas import Canvas
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 from forked import run_forked
 
 RAG = Path(sys.executable).with_name("rag")

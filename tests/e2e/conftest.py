@@ -21,8 +21,8 @@ import pytest
 
 from rag.generation import bundled
 
-# For `tiny_index`, which the fault tests' driver needs beside it.
-sys.path.insert(0, str(Path(__file__).parents[1] / "faults"))
+# For `forked`, and for `tiny_index`, which the fault tests' driver needs beside it.
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "faults")]
 
 ALIAS = "smollm2"
 

@@ -5,26 +5,23 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pypdfium2
 import pytest
+from forked import run_forked
 
 from pipelines.demo.questions import QUESTIONS, UNANSWERABLE, DemoQuestion
-
-RAG = Path(sys.executable).with_name("rag")
 
 
 def rag(*arguments: str, cwd: Path, cache: Path | None = None) -> str:
     env = {name: value for name, value in os.environ.items() if not name.startswith("RAG_")}
     if cache is not None:
         env["XDG_CACHE_HOME"] = str(cache)
-    ran = subprocess.run([RAG, *arguments], cwd=cwd, env=env, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout
+    code, out, err = run_forked(arguments, cwd, env, b"", timeout=240)
+    assert code == 0, err.decode()
+    return out.decode()
 
 
 def words(text: str) -> str:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import run_forked
 
 sys.path.insert(0, str(Path(__file__).parent))
 from serving import KEYS, TABLE, serving
 
-RAG = Path(sys.executable).with_name("rag")
 TEXT = "# Harbour\n\nThe harbour office of Varde recorded 412 arrivals in May."
 ASKED = "How many arrivals did the harbour office of Varde record?"
 
@@ -37,9 +37,8 @@ def base(tmp_path: Path, folder: Path) -> Iterator[str]:
 
 def run(*arguments: str, key: str = "admin", cwd: Path) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"RAG_CLIENT__API_KEY": KEYS[key]}
-    return subprocess.run(
-        [RAG, *arguments], capture_output=True, text=True, check=False, cwd=cwd, env=environment
-    )
+    code, out, err = run_forked(arguments, cwd, environment, b"", timeout=240)
+    return subprocess.CompletedProcess(arguments, code, out.decode(), err.decode())
 
 
 def told(ran: subprocess.CompletedProcess[str]) -> dict[str, Any]:
