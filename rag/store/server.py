@@ -146,12 +146,11 @@ class ServerStore(Links):
         self.set_manifest(manifest)
 
     def _index_fields(self) -> None:
-        known = self._client.get_collection(self._collection).payload_schema
-        for fields, kind in (
-            (schema.KEYWORD_FIELDS, m.PayloadSchemaType.KEYWORD),
-            (schema.INTEGER_FIELDS, m.PayloadSchemaType.INTEGER),
-        ):
-            for field in fields:
+        wanted = dict.fromkeys(schema.KEYWORD_FIELDS, m.PayloadSchemaType.KEYWORD)
+        wanted |= dict.fromkeys(schema.INTEGER_FIELDS, m.PayloadSchemaType.INTEGER)
+        with self._translated():
+            known = self._client.get_collection(self._collection).payload_schema
+            for field, kind in wanted.items():
                 if field not in known:
                     self._client.create_payload_index(self._collection, field, kind, wait=True)
 
