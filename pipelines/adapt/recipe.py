@@ -41,6 +41,10 @@ class Recipe:
         dims: Matryoshka dimensions, the full one apart; none trains the full one alone.
         lexical_dims: numbers added to the vector, which hold its words; 0: none.
         pooling: how token vectors become one; "keep" leaves the base's.
+        interpolation: how far to go from the base's weights to the trained ones, in a straight line
+            (alpha of WiSE-FT, arXiv 2109.01903; LM-Cocktail, arXiv 2311.13534, does it to
+            embedders). Between the two lie models that know the domain and forget less; 1 is the
+            trained one.
         emo: have `lem` also minimise the earth mover's distance between tokens.
         seed: of everything that is drawn.
     """
@@ -62,6 +66,7 @@ class Recipe:
     dims: tuple[int, ...] = ()
     lexical_dims: int = 0
     pooling: Pooling = "keep"
+    interpolation: float = 0.5
     emo: bool = False
     seed: int = 0
 
@@ -72,6 +77,10 @@ class Recipe:
             raise UsageError(f"no pooling {self.pooling}", hint=f"one of {', '.join(POOLINGS)}")
         if self.negatives < 1:
             raise UsageError("a query needs a hard negative", hint="let negatives be 1 or more")
+        if not 0 <= self.interpolation <= 1:
+            raise UsageError(
+                f"no interpolation {self.interpolation:g}", hint="let it be from 0 to 1"
+            )
         if self.lexical_dims and self.dims:
             raise UsageError(
                 "a vector with a lexical part cannot be cut short", hint="leave --dims out"

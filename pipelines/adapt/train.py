@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,7 +49,8 @@ def train(
 ) -> SentenceTransformer:
     """Train a model in place, and hand back what it became.
 
-    On a CPU dropout is left out: drawing its masks takes as long as a third of the pass.
+    On a CPU dropout is left out: drawing its masks takes as long as a third of the pass. At the end
+    the weights go back a part of the way they came (`Recipe.interpolation`).
 
     Args:
         model: a copy of the base in float32, on the device to train on.
@@ -75,6 +76,7 @@ def train(
         progress.start(recipe.all_steps)
     if recipe.pooling != "keep":
         model = with_pooling(model, recipe.pooling)
+    start = {name: weight.detach().clone() for name, weight in model.named_parameters()}
     longest, dropouts = model.max_seq_length, _without_dropout(model)
     model.max_seq_length = min(longest or recipe.passage_tokens, recipe.passage_tokens)
     for stage in _stages(model, base, passages, recipe, translations):
@@ -85,7 +87,18 @@ def train(
     model.eval()
     if not all(torch.isfinite(weight).all() for weight in model.parameters()):
         raise ModelError("training went out of bounds", hint="use a lower --rate")
+    _interpolate(model, start, recipe.interpolation)
     return model
+
+
+def _interpolate(model: SentenceTransformer, start: Mapping[str, Any], share: float) -> None:
+    """Go only a share of the way from where each weight started; what was added since stays."""
+    import torch
+
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if name in start:
+                weight.copy_(torch.lerp(start[name], weight, share))
 
 
 def require_extra() -> None:

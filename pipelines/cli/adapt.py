@@ -65,6 +65,12 @@ def adapt(
     mixing: Annotated[
         float, typer.Option("--mixing", min=0, help="Mix hard negatives; KaLM has 2.")
     ] = 0.0,
+    interpolation: Annotated[
+        float,
+        typer.Option(
+            "--interpolation", min=0, max=1, help="From the base's weights (0) to the trained (1)."
+        ),
+    ] = 0.5,
     emo: Annotated[
         bool, typer.Option("--emo", help="lem: also by the distance between tokens.")
     ] = False,
@@ -91,6 +97,7 @@ def adapt(
         lexical_dims=lexical_dims,
         focal=focal,
         mixing=mixing,
+        interpolation=interpolation,
         emo=emo,
         seed=seed,
         **{name: value for name, value in given.items() if value is not None},  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from pipelines.adapt.recipe import Recipe
 from pipelines.adapt.train import require_fit, train
 from rag.embedding.dense import SentenceTransformerEmbedder
 from rag.embedding.modules import load_model
-from rag.errors import ConfigError, ModelError
+from rag.errors import ConfigError, ModelError, UsageError
 
 SHORT = {"steps": 3, "first_steps": 2, "batch": 8, "first_batch": 4, "rate": 1e-3}
 
@@ -154,5 +154,29 @@ def test_training_brings_a_query_nearer_to_its_own_passage(tiny, tiny_embedder, 
         return float((similar > similar.diagonal()[:, None]).sum(axis=1).mean())
 
     before = own_rank(tiny)
-    recipe = Recipe(steps=100, batch=8, rate=6e-3, temperature=0.15, shifted=0)
+    recipe = Recipe(steps=100, batch=8, rate=6e-3, temperature=0.15, shifted=0, interpolation=1)
     assert own_rank(train(tiny, tiny_embedder, passages, recipe)) < before / 2
+
+
+def test_weights_go_a_share_of_the_way_from_the_base_to_the_trained(
+    tiny, tiny_embedder, tiny_folder, passages
+) -> None:
+    def weights(share: float) -> dict[str, torch.Tensor]:
+        model = load_model(tiny_folder, device="cpu", dtype=torch.float32)
+        recipe = Recipe(**SHORT, lexical_dims=8, interpolation=share)
+        return dict(train(model, tiny_embedder, passages, recipe).named_parameters())
+
+    start, end = dict(tiny.named_parameters()), weights(1)
+    for share in (0, 0.25):
+        for name, weight in weights(share).items():
+            wanted = start[name] * (1 - share) + end[name] * share if name in start else end[name]
+            assert torch.allclose(weight, wanted, atol=1e-7), name
+    assert end.keys() - start.keys()  # the lexical part was not there to go back to
+    moved = [name for name in start if not torch.equal(start[name], end[name])]
+    assert len(moved) > 10
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
+def test_an_interpolation_lies_between_the_two(share: float) -> None:
+    with pytest.raises(UsageError, match="no interpolation"):
+        Recipe(interpolation=share)
