@@ -10,7 +10,8 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
 
 # One folder for every cache, so that one volume can hold it, and one for the jobs of `rag serve`. A
 # new volume takes the owner of the folder that it is mounted over: without these, root's.
-RUN useradd --system --user-group --uid 10001 --create-home rag \
+RUN groupadd --gid 10001 rag \
+    && useradd --uid 10001 --gid rag --create-home rag \
     && install --directory --owner=rag --group=rag /cache /jobs
 
 WORKDIR /src
