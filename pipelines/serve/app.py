@@ -29,7 +29,7 @@ from pipelines.serve.limits import RateLimit
 from pipelines.serve.metrics import Metrics
 from pipelines.serve.problems import Problem, add_handlers, response
 from pipelines.serve.state import ServerState
-from pipelines.serve.traced import Traced
+from pipelines.serve.traced import PROBES, Traced
 from rag.errors import ConfigError
 from rag.generation.base import Generator
 from rag.index import Index
@@ -160,4 +160,5 @@ class _Watched:
             metrics.seconds.labels(route).observe(seconds)
             # Never as it was sent: anybody may write anything there.
             method = scope["method"] if scope["method"] in _METHODS else "OTHER"
-            logger.info("%s %s %d %.3f s", method, route, status, seconds)
+            level = logging.DEBUG if route in PROBES and status < 400 else logging.INFO
+            logger.log(level, "%s %s %d %.3f s", method, route, status, seconds)

@@ -11,12 +11,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rag.trace import code_of
 
-__all__ = ["TRACE_HEADER", "Traced"]
+__all__ = ["PROBES", "TRACE_HEADER", "Traced"]
 
 TRACE_HEADER = "X-Trace-Id"
+PROBES = frozenset(("/healthz", "/readyz", "/metrics"))
+"""Asked every few seconds: not traced, and logged where they fail."""
 
 _METHODS = frozenset("GET HEAD POST PUT PATCH DELETE OPTIONS".split())
-_NOT_TRACED = frozenset(("/healthz", "/readyz", "/metrics"))  # asked every few seconds
 
 
 class Traced:
@@ -33,7 +34,7 @@ class Traced:
         """As ASGI has it."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, _after_flushing(send))
-        elif scope["type"] == "http" and scope["path"] not in _NOT_TRACED:
+        elif scope["type"] == "http" and scope["path"] not in PROBES:
             await self._traced(scope, receive, send)
         else:
             await self._app(scope, receive, send)
