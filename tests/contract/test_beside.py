@@ -1,30 +1,29 @@
-"""Indexes beside each other: the same calls, with the same results, on every store there is.
-
-`server` runs where SPANRAG_TEST_QDRANT_URL names a Qdrant server.
-"""
+"""Indexes beside each other: the same calls, with the same results, on every store there is."""
 
 from __future__ import annotations
 
-import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 import pytest
 from qdrant_client import QdrantClient
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
+from qdrants import Qdrant, qdrant
+
 from rag.embedding.lexical import SparseVector
 from rag.errors import StoreError
 from rag.manifest import IndexManifest
+from rag.settings import StoreSettings
 from rag.spans import Span
 from rag.store import Point, Store, is_index
 from rag.store.edge import EdgeStore
 from rag.store.server import ServerStore
 from rag.types import Chunk, Document
 
-SERVER_URL = os.environ.get("SPANRAG_TEST_QDRANT_URL", "")
 OLD = IndexManifest("old:1", 4, "bm25:english", "sentences:old:8/0", 32)
 NEW = replace(OLD, embedder="new:1", dimension=3, model={"kind": "llama_index", "model": "m:C"})
 WORD = SparseVector([1], [1.0])
@@ -35,40 +34,39 @@ Open = Callable[..., Store]
 pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect:UserWarning")
 
 
-@pytest.fixture(
-    params=[
-        "edge",
-        "local",
-        pytest.param(
-            "server",
-            marks=pytest.mark.skipif(
-                not SERVER_URL, reason="SPANRAG_TEST_QDRANT_URL names no Qdrant server"
-            ),
-        ),
-    ]
-)
+@pytest.fixture(scope="module")
+def server() -> Iterator[Qdrant]:
+    made = qdrant()
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=["edge", "local", "server"])
 def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
     """Open the index as a process of its own would: what was open before is closed."""
-    client = QdrantClient(url=SERVER_URL) if request.param == "server" else QdrantClient(":memory:")
-    name = f"spanrag-test-{uuid4().hex[:8]}"
+    client = QdrantClient(":memory:")
     stores: list[Store] = []
+    settings = None
+    if request.param == "server":
+        settings = StoreSettings(**request.getfixturevalue("server").store())
 
     def open_it(create: IndexManifest | None = None) -> Store:
-        if request.param == "edge":
-            for store in stores:
-                store.close()
-            stores[:] = [EdgeStore.open(tmp_path / "index", create)]
+        if request.param == "local":
+            made = ServerStore(client, "index")
+            made.prepare(create)
+            return made
+        for store in stores:
+            store.close()
+        if settings:
+            stores[:] = [ServerStore.open(settings, create)]
         else:
-            stores[:] = [ServerStore(client, name)]
-            stores[0].prepare(create)
+            stores[:] = [EdgeStore.open(tmp_path / "index", create)]
         return stores[0]
 
     yield open_it
-    for collection in client.get_collections().collections:
-        if collection.name.startswith(name):
-            client.delete_collection(collection.name)
     for store in stores:
         store.close()
+    client.close()
 
 
 def document(key: str) -> Document:
@@ -103,11 +101,14 @@ def test_what_is_built_beside_is_opened_once_it_is_served_and_the_other_is_kept(
     generation = built(store, "new.txt")
     assert (store.manifest(), names(store)) == (OLD, {"old.txt"})
     assert store.kept() is None
+    assert store.is_served()
     store.serve(generation)
+    assert not store.is_served()
     # Who has it open goes on with what belongs to its embedder.
     assert (store.manifest(), names(store)) == (OLD, {"old.txt"})
     assert len(store.rankings([1, 0, 0, 0], WORD, 10).dense) == 1
     store = opened()
+    assert store.is_served()
     assert (store.manifest(), names(store), store.generation) == (NEW, {"new.txt"}, generation)
     assert len(store.rankings([1, 0, 0], WORD, 10).dense) == 1
     kept = store.kept()

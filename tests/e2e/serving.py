@@ -38,6 +38,13 @@ def serving(where: Path, generation: dict[str, Any] | None = None, **serve: Any)
     """The address of a server over the index there; no limit but those given."""
     serve = {"requests_per_minute": 0} | serve
     settings = Settings(store={"path": where}, generation=generation or {}, serve=serve)
+    with serving_as(settings) as base:
+        yield base
+
+
+@contextmanager
+def serving_as(settings: Settings) -> Iterator[str]:
+    """The address of a server with these settings."""
     with listening("127.0.0.1", 0) as line:
         app = create_app(*open_parts(settings, create=True))
         config = uvicorn.Config(app, log_config=None, access_log=False)
