@@ -106,6 +106,7 @@ class _Kept(BaseModel):
 class _Waiting(NamedTuple):
     tenant: str
     size: int
+    written: bool = True  # not while it is taken on: it has its place, and no files yet
 
 
 class Jobs:
@@ -171,10 +172,11 @@ class Jobs:
         content = request.model_dump_json().encode()
         with self._counting:
             self._require_room(request.tenant, len(content))
-            self._waiting[job.id] = _Waiting(request.tenant, len(content))
+            self._waiting[job.id] = _Waiting(request.tenant, len(content), written=False)
         try:
             self._write(f"{job.id}{_REQUEST}", content)
             self._note(job, request.tenant)
+            self._waiting[job.id] = _Waiting(request.tenant, len(content))
         except OSError as error:
             self._forget(job.id)
             (self.folder / f"{job.id}{_REQUEST}").unlink(missing_ok=True)
@@ -198,7 +200,9 @@ class Jobs:
         size = 0
         with self._counting:
             waiting = sorted(self._waiting.items())
-        for job_id, (_, each) in waiting:
+        for job_id, (_, each, written) in waiting:
+            if not written:
+                continue
             kept = self._kept(job_id)
             if kept is None:  # one damaged file must not keep the others from being done
                 self._put_aside(job_id)

@@ -45,6 +45,21 @@ def test_a_job_waits_is_found_and_finished_in_order(jobs: Jobs) -> None:
     assert [job.id for job in jobs.latest(1)] == [second.id]
 
 
+def test_a_job_that_is_being_written_down_is_not_taken_for_a_damaged_one(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = jobs._write
+
+    def looked_for_meanwhile(name: str, content: bytes) -> None:
+        assert jobs.next_round() == []
+        write(name, content)
+        assert jobs.next_round() == []
+
+    monkeypatch.setattr(jobs, "_write", looked_for_meanwhile)
+    job = jobs.submit(request())
+    assert jobs.next_round() == [job]
+
+
 def test_what_was_brought_is_not_kept_longer_than_needed(jobs: Jobs, tmp_path: Path) -> None:
     job = jobs.submit(request("a secret text"))
     assert "a secret text" in _all_text(tmp_path)
