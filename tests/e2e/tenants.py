@@ -40,6 +40,17 @@ MARKS = ("Quillon", "Vellmora", "9,906", "Tarquand", "apex/")
 """What only apex's documents hold: words, figures and names. Questions write it otherwise."""
 
 
+WIDER = [
+    'tenant="apex"', "tenant=APEX|apex", "tenant =apex", "tenant=apex\x00", "tenant=acme|*",
+    "tenant!=nobody", "tenant!=acme|apex", "tenant>=2000-01-01", "tenant<9", "site=vellmora|Brno",
+    'x"].tenant=apex', 'meta."tenant"=apex', "meta.tenant!=acme", "tenant.x!=1", "TENANT=apex",
+    "state!=live", "state=staged|live", "namespace=api:apex", "namespace!=api:acme", "source!=x",
+    "doc!=acme/plan.md", "doc_id!=0", "committed!=true", "text!=x", "start>=0", "ordinal>=0",
+    "tenant!=a or 1=1", "1=1", "tenant!=\u0430cme", "tenant!=" + "x" * 400,
+]  # fmt: skip
+"""Filters by which acme might hope to see apex's."""
+
+
 def indexed(path: Path) -> Path:
     """An index there that holds the documents of both, as their keys would have brought them."""
     with open_index(Settings(store={"path": path}), create=True) as index:
