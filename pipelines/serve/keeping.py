@@ -57,4 +57,4 @@ def _look(desk: Desk) -> None:
     if index.embedder is now.embedder:
         index = now.over(index.store)
     desk.move(index)
-    logger.info("another index is served now, built with %s", index.embedder.fingerprint)
+    logger.warning("another index is served now, built with %s", index.embedder.fingerprint)
