@@ -34,7 +34,7 @@ async def keep_up(desk: Desk) -> None:
         except RagError as error:
             if str(error) != told:  # a server may be away for hours
                 told = str(error)
-                logger.error("what is served now is not known: %s", told)  # noqa: TRY400  no bug
+                logger.error("what is served now cannot be taken up: %s", told)  # noqa: TRY400
         except Exception:
             logger.exception("what is served now cannot be taken up")
 
