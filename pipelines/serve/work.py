@@ -56,6 +56,8 @@ def work(line: Connection) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server decides when it is enough
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    with suppress(OSError):  # where memory runs out, Linux is to end this one, and not the server
+        Path("/proc/self/oom_score_adj").write_text("1000", "ascii")
     embedder: Embedder | None = None
     with suppress(EOFError):
         while True:
