@@ -23,12 +23,17 @@ ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 RUN pip install ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} \
     --constraint constraints.txt torch==2.13.0
 
-COPY pyproject.toml README.md LICENSE NOTICE ./
+# What `rag` needs, before what changes with every version: a new image takes this as it is.
+COPY pyproject.toml LICENSE NOTICE ./
+RUN touch README.md \
+    && pip install --constraint constraints.txt ".[bundled,server,serve,telemetry]"
+
+COPY README.md ./
 COPY rag rag
 COPY connectors connectors
 COPY eval eval
 COPY pipelines pipelines
-RUN pip install --constraint constraints.txt ".[bundled,server,serve,telemetry]"
+RUN pip install --no-deps --force-reinstall .
 
 ENV HF_HUB_OFFLINE=1 \
     XDG_CACHE_HOME=/cache

@@ -514,7 +514,7 @@ def test_every_step_of_the_image_runs(tmp_path, index):
     """By a shell whose every program only tells how it was called."""
     lines = DOCKERFILE.replace("\\\n", " ")
     steps = re.findall(r"^RUN (.+)", lines, re.MULTILINE)
-    for program in ("apt-get", "rm", "groupadd", "useradd", "install", "pip", "rag"):
+    for program in ("apt-get", "rm", "groupadd", "useradd", "install", "touch", "pip", "rag"):
         stub = tmp_path / program
         stub.write_text('#!/bin/sh\necho "${0##*/} $@"\n', "utf-8")
         stub.chmod(0o755)
@@ -525,7 +525,7 @@ def test_every_step_of_the_image_runs(tmp_path, index):
         ).stdout
         for step in steps
     ]  # fmt: skip
-    assert len(told) == 5
+    assert len(told) == 6
     (user, group) = re.findall(r"^USER (\d+):(\d+)$", DOCKERFILE, re.MULTILINE)[0]
     # `useradd` by itself takes a number of its own for the group.
     assert told[1].splitlines()[:2] == [
@@ -533,5 +533,8 @@ def test_every_step_of_the_image_runs(tmp_path, index):
     ]  # fmt: skip
     extra = f"--extra-index-url {index} " if index else ""
     assert told[2] == f"pip install {extra}--constraint constraints.txt torch==2.13.0\n"
-    assert told[3] == "pip install --constraint constraints.txt .[bundled,server,serve,telemetry]\n"
-    assert told[4] == "rag models pull\n"
+    assert told[3].splitlines() == [
+        "touch README.md",
+        "pip install --constraint constraints.txt .[bundled,server,serve,telemetry]",
+    ]
+    assert told[4:] == ["pip install --no-deps --force-reinstall .\n", "rag models pull\n"]
