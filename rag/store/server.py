@@ -36,6 +36,7 @@ _PAGE = 1_000  # records a scroll fetches at a time
 _UPLOAD = 64  # points in one request: well below the server's 32 MB
 _MANIFEST = "spanrag_manifest"
 _REFUSALS = (400, 409, 413, 422)  # of what was asked for: it will never be answered otherwise
+_MOST_SAID = 300  # characters of a refusal
 # Qdrant closes a connection that was idle for 5 s. Who keeps it as long sends into it meanwhile.
 _LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=3)
 # Searched in memory, then scored again with the whole vectors: the server's default.
@@ -496,7 +497,7 @@ def _translated(where: str) -> Iterator[None]:
     except (ApiException, QdrantException, OSError, ValueError) as error:
         kind = StoreAway if _passes(error) else StoreError
         raise kind(
-            f"Qdrant server, {where}: {first_line(error)}",
+            f"Qdrant server, {where}: {first_line(error)}{_reason(error)}",
             hint="check store.url and store.api_key, and that the server is up",
         ) from error
 
@@ -506,3 +507,17 @@ def _passes(error: Exception) -> bool:
     if isinstance(error, UnexpectedResponse):
         return error.status_code not in _REFUSALS
     return isinstance(error, (ApiException, QdrantException, OSError))
+
+
+def _reason(error: Exception) -> str:
+    """What the server says of a refusal, which the client's first line leaves out; "" if nothing.
+
+    Qdrant answers {"status": {"error": "..."}}; a proxy before it may answer anything.
+    """
+    if not isinstance(error, UnexpectedResponse):
+        return ""
+    try:
+        said = error.structured()["status"]["error"]
+    except (ValueError, LookupError, TypeError):
+        return ""
+    return f": {' '.join(str(said).split())[:_MOST_SAID]}"

@@ -11,8 +11,8 @@ from rag.errors import StoreAway, StoreError
 from rag.store.server import _translated
 
 
-def answered(status: int) -> UnexpectedResponse:
-    return UnexpectedResponse(status, "why", b"{}", httpx.Headers())
+def answered(status: int, said: bytes = b"{}") -> UnexpectedResponse:
+    return UnexpectedResponse(status, "why", said, httpx.Headers())
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,21 @@ def test_all_but_refusals_pass(error: Exception, passes: bool) -> None:
         raise error
     assert isinstance(raised.value, StoreAway) is passes
     assert "http://q, collection 'x'" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (b'{"status": {"error": "Wrong input:\\n Vector dimension error"}}', "Wrong input: Vector"),
+        (b'{"status": "no"}', "400 (why); check"),
+        (b"<html>", "400 (why); check"),
+        (b"[]", "400 (why); check"),
+        (b'{"status": {"error": "' + b"x" * 900 + b'"}}', "x" * 300 + ";"),
+    ],
+)
+def test_what_the_server_says_is_told_in_one_line(said: bytes, told: str) -> None:
+    with pytest.raises(StoreError) as raised, _translated("http://q"):
+        raise answered(400, said)
+    line = f"{raised.value.message}; {raised.value.hint}"
+    assert told in line
+    assert "\n" not in line
