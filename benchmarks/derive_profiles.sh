@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Derives the profiles that ship (rag/settings/profiles) from the documents of DATA, which are not
+# Derives the profiles that ship (rag/profiles) from the documents of DATA, which are not
 # part of the repository. Run it in the repository's root; an hour or two on two cores. Profiles and
 # reports are written to build/tuned; what is kept of them is copied by hand.
 set -euo pipefail

@@ -12,11 +12,12 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from rag.errors import ExtraMissing
-from rag.settings import TelemetrySettings
 from rag.trace import current_ids
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+
+    from rag.settings import TelemetrySettings
 
 __all__ = ["exporting", "set_up_logs"]
 

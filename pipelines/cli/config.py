@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
-from pydantic import BaseModel, SecretStr
 from rich.console import Console
 from rich.table import Table
 
 from pipelines.cli.run import Run, command
-from rag.settings import SECRET_OPTION
+
+if TYPE_CHECKING:  # slow, and `rag --help` needs none of it
+    from pydantic import BaseModel
 
 __all__ = ["app"]
 
@@ -46,6 +47,8 @@ def check(run: Run) -> None:
 
 
 def _rows(group: BaseModel, prefix: str = "") -> list[tuple[str, Any]]:
+    from pydantic import BaseModel, SecretStr
+
     rows: list[tuple[str, Any]] = []
     for name in type(group).model_fields:
         value = getattr(group, name)
@@ -60,6 +63,8 @@ def _rows(group: BaseModel, prefix: str = "") -> list[tuple[str, Any]]:
 
 def _shown(value: Any) -> Any:
     """A value as JSON can hold it; what an option calls a key or a password is masked."""
+    from rag.settings import SECRET_OPTION
+
     if isinstance(value, dict):
         return {key: _MASK if SECRET_OPTION.search(key) else each for key, each in value.items()}
     if isinstance(value, tuple):

@@ -22,12 +22,12 @@ from rag.errors import (
     StoreLocked,
     UsageError,
 )
-from rag.settings import ClientSettings
 
 if TYPE_CHECKING:  # slow, and `rag --help` needs none of it
     import httpx
 
     from pipelines.ingest import Progress
+    from rag.settings import ClientSettings
 
 __all__ = ["Remote", "Server", "remote", "server_of"]
 

@@ -16,14 +16,17 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 from pipelines.telemetry import exporting, set_up_logs
 from rag.errors import UsageError
-from rag.settings import LoadedSettings, Settings, load_settings, profile_names
+from rag.profiles import profile_names
+
+if TYPE_CHECKING:
+    from rag.settings import LoadedSettings, Settings
 
 __all__ = ["Run", "command"]
 
@@ -141,6 +144,8 @@ def _prepare(
     verbose: bool,
     offline: bool,
 ) -> Run:
+    from rag.settings import load_settings  # a third of a second that no help should wait for
+
     values: dict[str, Any] = {}
     for override in overrides or []:
         key, equals, value = override.partition("=")

@@ -1,6 +1,5 @@
 """Every setting, its default, and where its value came from."""
 
-from rag.settings.profile import profile_file, profile_names
 from rag.settings.sources import FOREIGN_ENV, LoadedSettings, load_settings
 from rag.settings.tree import (
     SECRET_OPTION,
@@ -47,6 +46,4 @@ __all__ = [
     "SynthesisSettings",
     "TelemetrySettings",
     "load_settings",
-    "profile_file",
-    "profile_names",
 ]

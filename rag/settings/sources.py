@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource, SettingsError
 
 from rag.errors import ConfigError
-from rag.settings.profile import profile_file, profile_names
+from rag.profiles import profile_file, profile_names
 from rag.settings.tree import Settings
 
 __all__ = ["FOREIGN_ENV", "LoadedSettings", "load_settings"]

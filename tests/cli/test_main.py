@@ -13,7 +13,7 @@ import typer.main
 from pipelines.cli.main import app
 
 HEAVY = (
-    "bs4 connectors llama_index lxml nltk numpy pypdfium2 qdrant_client qdrant_edge scipy "
+    "bs4 connectors llama_index lxml nltk numpy pydantic pypdfium2 qdrant_client qdrant_edge scipy "
     "sentence_transformers sklearn tokenizers torch transformers xllamacpp"
 ).split()
 

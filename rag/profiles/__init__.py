@@ -1,6 +1,7 @@
 """Domain profiles: settings that suit one kind of document, under a name or in a file.
 
-A profile is a TOML file like `rag.toml`. Those of `profiles/` have names.
+A profile is a TOML file like `rag.toml`. Those beside this file have names. Nothing slow is
+imported here: the command line lists them in its help.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from rag.errors import ConfigError
 
 __all__ = ["profile_file", "profile_names"]
 
-_FOLDER = Path(__file__).parent / "profiles"
+_FOLDER = Path(__file__).parent
 
 
 def profile_names() -> tuple[str, ...]:
