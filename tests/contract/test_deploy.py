@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -234,6 +235,20 @@ def test_every_counter_is_on_the_dashboard(server, keys):
     shown = " ".join(t["expr"] for panel in BOARD["panels"] for t in panel["targets"])
     assert len(families) == 10
     assert [name for name in families if name not in shown] == []
+
+
+def test_each_alert_has_a_test_of_when_it_fires():
+    """`promtool test rules` runs them, where there is one."""
+    file = DEPLOY / "prometheus/alerts.test.yml"
+    fires = {
+        test["alertname"]
+        for series in yaml.safe_load(file.read_text("utf-8"))["tests"]
+        for test in series["alert_rule_test"]
+        if test["exp_alerts"]
+    }
+    assert fires == {rule["alert"] for group in ALERTS["groups"] for rule in group["rules"]}
+    if promtool := shutil.which("promtool"):
+        subprocess.run([promtool, "test", "rules", file], timeout=60, check=True)
 
 
 # Kubernetes.
