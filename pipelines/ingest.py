@@ -17,6 +17,7 @@ from rag.errors import DocumentError, SourceError
 from rag.ids import document_id
 from rag.index import Index
 from rag.store import DocumentRecord
+from rag.trace import spanned
 
 __all__ = [
     "Failure",
@@ -122,16 +123,18 @@ def ingest(
     """
     began = time.perf_counter()
     report = IngestReport()
-    listings = list_all(connectors) if listings is None else listings
-    plans = plan_all(listings, index.store.documents)
-    if prune and not yes:
-        for _, planned in plans:
-            guard_prune(planned, index.settings.ingest.max_delete_fraction)
-    wrote = _run(index, plans, report, prune=prune, progress=progress, stop=stop)
-    if wrote:
-        index.store.optimize()
-    count_index(index, report)
-    report.seconds = time.perf_counter() - began
+    with spanned("rag.ingest") as figures:
+        listings = list_all(connectors) if listings is None else listings
+        plans = plan_all(listings, index.store.documents)
+        if prune and not yes:
+            for _, planned in plans:
+                guard_prune(planned, index.settings.ingest.max_delete_fraction)
+        wrote = _run(index, plans, report, prune=prune, progress=progress, stop=stop)
+        if wrote:
+            index.store.optimize()
+        count_index(index, report)
+        report.seconds = time.perf_counter() - began
+        figures |= report.figures
     return report
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Protocol, Self
 
 from pipelines.sync import Task
 from pipelines.twins import Original, Twins
 from rag.index import Index
 from rag.store import DocumentRecord
+from rag.trace import Figures
 from rag.types import Chunk, Document
 
 __all__ = ["Failure", "IngestReport", "Progress", "Writer"]
@@ -51,6 +52,12 @@ class IngestReport:
     """Chunks whose end the embedder could not read."""
     embedded_tokens: int = 0
     interrupted: bool = False
+
+    @property
+    def figures(self) -> Figures:
+        """What a span says of it: no names."""
+        told = {name: value for name, value in asdict(self).items() if isinstance(value, int)}
+        return {f"spanrag.{name}": n for name, n in {**told, "failed": len(self.failed)}.items()}
 
 
 class Progress(Protocol):

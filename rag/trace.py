@@ -24,7 +24,17 @@ from rag.ledger import Entry
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer, TracerProvider
 
-__all__ = ["Figures", "booked", "calling", "code_of", "current_ids", "mark", "spanned"]
+__all__ = [
+    "Figures",
+    "booked",
+    "calling",
+    "carried",
+    "code_of",
+    "continued",
+    "current_ids",
+    "mark",
+    "spanned",
+]
 
 Figures = dict[str, str | int | bool]
 """What a span says of itself."""
@@ -88,6 +98,33 @@ def current_ids() -> tuple[str, str] | None:
 
     here = get_current_span().get_span_context()
     return (format_trace_id(here.trace_id), format_span_id(here.span_id)) if here.is_valid else None
+
+
+def carried() -> str:
+    """The span that is open here, as another process can go on with it: W3C's `traceparent`."""
+    if "opentelemetry.trace" not in sys.modules:
+        return ""
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    carrier: dict[str, str] = {}
+    TraceContextTextMapPropagator().inject(carrier)
+    return carrier.get("traceparent", "")
+
+
+@contextmanager
+def continued(traceparent: str) -> Iterator[None]:
+    """What happens within belongs to a span of another process; to none where it is no such."""
+    if "opentelemetry.trace" not in sys.modules:
+        yield
+        return
+    from opentelemetry.context import attach, detach
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    token = attach(TraceContextTextMapPropagator().extract({"traceparent": traceparent}))
+    try:
+        yield
+    finally:
+        detach(token)
 
 
 def code_of(error: BaseException) -> str:

@@ -43,7 +43,7 @@ class Clerk:
         self._desk = desk
         self._count = count
         self._bell = asyncio.Event()
-        self._writer = WriterProcess()
+        self._writer = WriterProcess(desk.index.settings.telemetry)
 
     def ring(self) -> None:
         """There is something to do."""

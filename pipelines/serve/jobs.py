@@ -19,6 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from pipelines.serve.problems import Problem
 from pipelines.serve.schemas import Body
 from rag.errors import ConfigError
+from rag.trace import carried
 
 __all__ = ["Brought", "Job", "Jobs", "Request", "read_request"]
 
@@ -76,6 +77,7 @@ class Request(BaseModel):
     prune: bool = False
     doc_id: str = ""
     tenant: str = ""
+    traceparent: str = Field("", description="The span of who submitted it.")
 
 
 class Job(BaseModel):
@@ -169,6 +171,7 @@ class Jobs:
             kind=request.kind,
             submitted=_now(),
         )
+        request = request.model_copy(update={"traceparent": carried()})
         content = request.model_dump_json().encode()
         with self._counting:
             self._require_room(request.tenant, len(content))

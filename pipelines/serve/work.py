@@ -19,12 +19,13 @@ from pipelines.serve.brought import BroughtDocuments
 from pipelines.serve.jobs import Request, read_request
 from pipelines.serve.problems import told_outside
 from pipelines.sources import connect
-from pipelines.telemetry import set_up_logs
+from pipelines.telemetry import exporting, set_up_logs
 from pipelines.twins import Twins
 from rag.embedding.base import Embedder
 from rag.errors import RagError, StoreAway
 from rag.index import Index, open_again, open_index
-from rag.settings import Settings
+from rag.settings import Settings, TelemetrySettings
+from rag.trace import continued, spanned
 
 __all__ = ["Message", "Order", "work"]
 
@@ -47,22 +48,23 @@ class Message(NamedTuple):
     value: Any
 
 
-def work(line: Connection) -> None:
+def work(line: Connection, telemetry: TelemetrySettings) -> None:
     """Do what is ordered, until nobody orders any more.
 
     Args:
         line: an `Order` comes in, messages go out, and at the end of all it ordered None, or what
             of the index kept it from coming to its end.
+        telemetry: where spans and logs go.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server decides when it is enough
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     with suppress(OSError):  # where memory runs out, Linux is to end this one, and not the server
         Path("/proc/self/oom_score_adj").write_text("1000", "ascii")
+    set_up_logs(telemetry, logging.WARNING)
     embedder: Embedder | None = None
-    with suppress(EOFError):
+    with exporting(telemetry), suppress(EOFError):
         while True:
             order: Order = line.recv()
-            set_up_logs(order.settings.telemetry, logging.WARNING)
             try:
                 with _opened(order.settings, embedder) as index:
                     embedder = index.embedder
@@ -88,7 +90,10 @@ def _do(index: Index, folder: Path, job_id: str, line: Connection) -> None:
     """
     line.send(Message(job_id, "state", "running"))
     try:
-        report = _done(index, read_request(folder, job_id), _Told(job_id, line))
+        request = read_request(folder, job_id)
+        with continued(request.traceparent), spanned("rag.job") as figures:
+            figures["spanrag.job.kind"] = request.kind
+            report = _done(index, request, _Told(job_id, line))
     except StoreAway:
         raise
     except Exception as error:  # noqa: BLE001  one job's fault is not the others'

@@ -12,22 +12,30 @@ from threading import Lock
 
 from pipelines.serve.work import Message, Order, work
 from rag.errors import RagError
+from rag.settings import TelemetrySettings
 
 __all__ = ["WriterDied", "WriterProcess"]
 
 _ORDERS = 100  # after which another takes its place: each leaves about a megabyte behind
+_FAREWELL = 5.0  # seconds it may take to end by itself
 _REST = 60.0  # seconds it is kept with nothing to do: it holds an embedder, and starts in five
 
 
 class WriterProcess:
-    """Started when there is something to do, kept while more may come, never two at a time."""
+    """Started when there is something to do, kept while more may come, never two at a time.
 
-    def __init__(self) -> None:
+    Args:
+        telemetry: where its spans and logs go.
+    """
+
+    def __init__(self, telemetry: TelemetrySettings) -> None:
+        self._telemetry = telemetry
         self._starting = Lock()
         self._process: BaseProcess | None = None
         self._line: Connection | None = None
         self._rested = 0.0
         self._orders = 0
+        self._working = False
         self.stopped = False
 
     def do(self, order: Order, tell: Callable[[Message], None]) -> WriterDied | RagError | None:
@@ -45,27 +53,30 @@ class WriterProcess:
         except WriterDied:
             pass
         finally:
+            self._working = False
             self._orders += 1
-            if isinstance(failure, WriterDied) or self._orders == _ORDERS:
+            if isinstance(failure, WriterDied):
                 self._end()
+            elif self._orders == _ORDERS:
+                self._dismiss()
             self._rested = time.monotonic()
         return failure
 
     def rest(self) -> None:
         """There is nothing to do: after a while it ends."""
         if self._process is not None and time.monotonic() - self._rested > _REST:
-            self._end()
+            self._dismiss()
 
     def stop(self) -> None:
-        """End it now, and start none any more."""
+        """Start none any more, and end one that is at work: what it does is done another time."""
         with self._starting:
             self.stopped = True
-            if self._process is not None:
+            if self._process is not None and self._working:
                 self._process.kill()
 
     def close(self) -> None:
         """Let go of one that was stopped."""
-        self._end()
+        self._dismiss()
 
     def _started(self) -> Connection | None:
         with self._starting:
@@ -74,10 +85,20 @@ class WriterProcess:
             if self._line is None or self._process is None or not self._process.is_alive():
                 context = multiprocessing.get_context("spawn")
                 self._line, there = context.Pipe()
-                self._process = context.Process(target=work, args=(there,), daemon=True)
+                self._process = context.Process(
+                    target=work, args=(there, self._telemetry), daemon=True
+                )
                 self._process.start()
                 there.close()
+            self._working = True
             return self._line
+
+    def _dismiss(self) -> None:
+        """Let it export what spans it still has, and end."""
+        if self._process is not None and self._line is not None:
+            self._line.close()
+            self._process.join(_FAREWELL)
+        self._end()
 
     def _end(self) -> None:
         process, line, self._process, self._line = self._process, self._line, None, None

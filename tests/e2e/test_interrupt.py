@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import run_forked
 
 from rag.generation.bundled import model_file
 
@@ -37,8 +38,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("harbour")
     (root / "docs").mkdir()
     (root / "docs" / "harbour.txt").write_text(TEXT, encoding="utf-8")
-    subprocess.run([RAG, "ingest", "docs", "-q"], cwd=root, check=True, capture_output=True)
+    rag(root, "ingest", "docs", "-q")
     return root
+
+
+def rag(folder: Path, *arguments: str) -> tuple[str, str]:
+    """What the command says on stdout and stderr, where they are pipes."""
+    code, out, err = run_forked(arguments, folder, os.environ, b"", PATIENCE)
+    assert code == 0, err.decode()
+    return out.decode(), err.decode()
 
 
 def heard() -> None:
@@ -91,13 +99,10 @@ def test_an_answer_shows_while_it_is_written_and_is_printed_when_it_is_checked(
 
 
 def test_nothing_but_the_checked_answer_goes_to_a_pipe(folder: Path) -> None:
-    done = subprocess.run(
-        [RAG, "query", QUESTION, "--set", "generation.kind=bundled"],
-        cwd=folder, capture_output=True, text=True, timeout=PATIENCE, check=True,
-    )  # fmt: skip
-    assert done.stdout.startswith("The harbour")
-    assert "\x1b" not in done.stdout + done.stderr
-    assert done.stdout.count("[1]") == 2
+    out, err = rag(folder, "query", QUESTION, "--set", "generation.kind=bundled")
+    assert out.startswith("The harbour")
+    assert "\x1b" not in out + err
+    assert out.count("[1]") == 2
 
 
 def interrupted(process: subprocess.Popen[bytes], read_until: Any) -> str:
@@ -150,7 +155,7 @@ def evaluating(folder: Path, base: str, concurrency: int) -> tuple[str, ...]:
         "eval", "run", "--questions", "questions.jsonl", "--corpora", "docs",
         "--out", f"run-{concurrency}.jsonl", "--set", "generation.kind=server",
         "--set", f"generation.url={base}", "--set", "generation.model=smollm2",
-        "--set", "generation.max_tokens=24", "--set", f"generation.concurrency={concurrency}",
+        "--set", "generation.max_tokens=12", "--set", f"generation.concurrency={concurrency}",
     )  # fmt: skip
 
 
@@ -170,8 +175,7 @@ def test_an_evaluation_is_the_same_however_many_questions_are_under_way(
 ) -> None:
     told = []
     for concurrency in (1, 3):
-        asked = evaluating(folder, proxy.base, concurrency)
-        subprocess.run([RAG, *asked], cwd=folder, check=True, capture_output=True, timeout=PATIENCE)
+        rag(folder, *evaluating(folder, proxy.base, concurrency))
         lines = (folder / f"run-{concurrency}.jsonl").read_text(encoding="utf-8").splitlines()
         records = [json.loads(line)["question"] for line in lines if '{"question":' in line[:20]]
         told.append([(each["question"]["id"], each["answer"]) for each in records])

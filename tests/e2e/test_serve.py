@@ -25,6 +25,7 @@ from pipelines.serve.listening import listening
 from rag.errors import StoreError
 from rag.index import open_index
 from rag.settings import Settings
+from rag.store.generations import copy_file
 
 sys.path.insert(0, str(Path(__file__).parent))
 from serving import KEYS, TABLE, client, metric, serving, until
@@ -56,18 +57,20 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def where(built: Path, tmp_path: Path) -> Path:
     """A copy of it for one test: an index has one owner."""
-    return shutil.copytree(built, tmp_path / "index")
+    return shutil.copytree(built, tmp_path / "index", copy_function=copy_file)
 
 
 @pytest.fixture(scope="module")
 def base(built: Path) -> Iterator[str]:
-    with serving(shutil.copytree(built, built.with_name("base"))) as address:
+    with serving(
+        shutil.copytree(built, built.with_name("base"), copy_function=copy_file)
+    ) as address:
         yield address
 
 
 @pytest.fixture(scope="module")
 def keyed(built: Path) -> Iterator[str]:
-    own = shutil.copytree(built, built.with_name("keyed"))
+    own = shutil.copytree(built, built.with_name("keyed"), copy_function=copy_file)
     with serving(own, api_keys=TABLE, requests_per_minute=0) as address:
         yield address
 

@@ -25,6 +25,7 @@ from rag.generation.base import Generation, Watch
 from rag.generation.extractive import ExtractiveGenerator
 from rag.index import open_index
 from rag.settings import Settings
+from rag.store.generations import copy_file
 from rag.types import Context
 
 PAYLOADS = {
@@ -193,7 +194,7 @@ def misled(where: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tu
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(server, "open_parts", _with(model))
         path = tmp_path_factory.mktemp("misled") / "index"
-        shutil.copytree(where, path)
+        shutil.copytree(where, path, copy_function=copy_file)
         with serving(path, requests_per_minute=0) as address:
             yield address, model
 

@@ -20,6 +20,7 @@ from pipelines.serve.explained import Explainer, plane
 from pipelines.serve.jobs import Brought
 from rag.index import open_index
 from rag.settings import Settings
+from rag.store.generations import copy_file
 from rag.types import Context
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -98,7 +99,7 @@ def test_nobody_explains_who_is_not_asked_to(base: str) -> None:
 
 
 def test_a_tenants_explanation_has_its_own_documents_only(where: Path, tmp_path: Path) -> None:
-    shutil.copytree(where, tmp_path / "index")
+    shutil.copytree(where, tmp_path / "index", copy_function=copy_file)
     with serving(tmp_path / "index", api_keys=TABLE) as base:
         told = json.dumps(explained(base, "acme"))
         assert "412" in told
@@ -108,7 +109,7 @@ def test_a_tenants_explanation_has_its_own_documents_only(where: Path, tmp_path:
 
 
 def test_an_embedder_nobody_can_look_into_costs_no_answer(where: Path, tmp_path: Path) -> None:
-    shutil.copytree(where, tmp_path / "index")
+    shutil.copytree(where, tmp_path / "index", copy_function=copy_file)
     with open_index(Settings(store={"path": tmp_path / "index"})) as index:
         context = Context.of(index.search(ASKED))
         index.embedder = index.sentences  # an embedder, and no local model
@@ -267,7 +268,7 @@ def hesitant(
     where: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[str, Hesitant]]:
     """A server that answers one question at a time, and what writes its answers."""
-    shutil.copytree(where, tmp_path / "index")
+    shutil.copytree(where, tmp_path / "index", copy_function=copy_file)
     slow = Hesitant()
     monkeypatch.setattr(
         server, "open_parts", lambda *given, **named: (open_parts(*given, **named)[0], slow)
@@ -421,7 +422,7 @@ def test_only_the_source_that_was_opened_last_is_shown(full: playwright.Page) ->
 def test_a_key_is_asked_for_kept_for_the_tab_and_sent(
     browser: playwright.Browser, where: Path, tmp_path: Path
 ) -> None:
-    shutil.copytree(where, tmp_path / "index")
+    shutil.copytree(where, tmp_path / "index", copy_function=copy_file)
     with (
         serving(tmp_path / "index", api_keys=TABLE, requests_per_minute=10) as base,
         opened(browser, base, "401", "429") as page,

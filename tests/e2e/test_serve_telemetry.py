@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -36,7 +37,16 @@ RAG = Path(sys.executable).with_name("rag")
 TEXT = "The harbour office of Varde recorded 412 arrivals in May."
 ASKED = "How many arrivals did the harbour office of Varde record in May?"
 NOWHERE = "a-document-that-is-nowhere"
-SAID = (b"harbour", b"Varde", b"arrivals", NOWHERE.encode(), b"the wrong key")
+DOCUMENT = {"id": "ribe-of-may", "text": "The harbour office of Ribe recorded 38 arrivals."}
+SAID = (
+    b"harbour",
+    b"Varde",
+    b"arrivals",
+    b"Ribe",
+    b"ribe-of-may",
+    NOWHERE.encode(),
+    b"the wrong key",
+)
 TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 FIGURES = ("tokens_in", "tokens_out", "llm_calls", "llm_tokens", "llm_cached", "overruled")
 
@@ -163,7 +173,13 @@ def happened(where: Path) -> Iterator[Happened]:
                 "missing": client.get(f"/v1/documents/{NOWHERE}?key=the+wrong+key"),
                 "malformed": client.post("/v1/query", json=body | {"top_k": 0}),
                 "no route": client.request("HARBOUR", f"/{NOWHERE}"),
+                "job": client.post("/v1/ingest", json={"documents": [DOCUMENT]}),
             }
+            job = answers["job"].json()
+            while not job["finished"]:
+                time.sleep(0.2)
+                answers[f"poll {len(answers)}"] = client.get(f"/v1/jobs/{job['id']}")
+                job = answers[f"poll {len(answers) - 1}"].json()
         yield Happened(collector, answers, lines)
 
 
@@ -232,10 +248,26 @@ def test_a_search_and_the_refusals_are_traced_by_their_route(happened: Happened)
         assert span.status.code == Status.STATUS_CODE_UNSET  # the caller's fault, not the server's
 
 
+def test_a_job_goes_on_with_the_trace_of_who_submitted_it(happened: Happened) -> None:
+    trace = happened.trace("job")
+    assert set(trace) == {"POST /v1/ingest", "rag.job", "rag.ingest"}
+    request, job, ingest = (trace[name] for name in ("POST /v1/ingest", "rag.job", "rag.ingest"))
+    assert (job.parent_span_id, ingest.parent_span_id) == (request.span_id, job.span_id)
+    assert job.start_time_unix_nano >= request.start_time_unix_nano
+    assert attributes(job) == {"spanrag.job.kind": "ingest"}
+    told = attributes(ingest)
+    assert (told["spanrag.added"], told["spanrag.failed"], told["spanrag.documents"]) == (1, 0, 2)
+    assert told["spanrag.embedded_tokens"] > 0
+
+
 def test_probes_are_not_traced(happened: Happened) -> None:
     assert happened.answers["health"].status_code == 200
     assert "x-trace-id" not in happened.answers["health"].headers
-    assert len({each.trace_id for each in happened.collector.spans()}) == 6
+    assert {each.trace_id.hex() for each in happened.collector.spans()} == {
+        answer.headers["x-trace-id"]
+        for name, answer in happened.answers.items()
+        if name != "health"
+    }
 
 
 def test_what_is_exported_holds_nothing_that_was_said(happened: Happened) -> None:

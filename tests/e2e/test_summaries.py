@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from forked import run_forked
 
 from pipelines.evaluate import located
 from rag.engine import QueryEngine, default_stages
@@ -219,18 +219,20 @@ def test_the_command_explains_a_summary_and_where_it_comes_from(gguf: Path, tmp_
     (tmp_path / "docs").mkdir()
     for name, text in REVIEWS.items():
         (tmp_path / "docs" / name).write_text(text, encoding="utf-8")
-    rag = Path(sys.executable).with_name("rag")
-    subprocess.run([rag, "ingest", "docs", "--quiet"], cwd=tmp_path, check=True, timeout=240)
+
+    def rag(*arguments: str) -> str:
+        code, out, err = run_forked(arguments, tmp_path, os.environ, b"", timeout=240)
+        assert code == 0, err.decode()
+        return out.decode()
+
+    rag("ingest", "docs", "--quiet")
     asked = (
         *("query", QUESTION, "--explain", "--set", "generation.kind=bundled"),
         *("--set", "generation.max_tokens=64", "--set", "clustering.mode=abstractive"),
         *("--set", "clustering.policy=fixed:1", "--set", "clustering.budget=24"),
         *("--set", "clustering.cache=summaries.sqlite"),
     )
-    ran = subprocess.run(
-        [rag, *asked, "--json"], cwd=tmp_path, check=True, timeout=240, capture_output=True
-    )
-    found = json.loads(ran.stdout)
+    found = json.loads(rag(*asked, "--json"))
     passage, *quoted = found["passages"]
     assert passage["written"]
     assert not any("written" in each for each in quoted)
@@ -240,9 +242,7 @@ def test_the_command_explains_a_summary_and_where_it_comes_from(gguf: Path, tmp_
             assert REVIEWS[source["doc"]][span["start"] : span["end"]].strip()
     assert {loss["stage"] for loss in found["dropped"]} == {"cluster"}
     assert (tmp_path / "summaries.sqlite").stat().st_mode & 0o777 == 0o600
-    printed = subprocess.run(
-        [rag, *asked], cwd=tmp_path, check=True, timeout=240, capture_output=True
-    ).stdout.decode()
+    printed = rag(*asked)
     assert "S1 written from what is plain below" in printed
     assert passage["written"] in printed
     cluster = next(line for line in printed.splitlines() if line.startswith("cluster "))

@@ -18,6 +18,7 @@ from tiny_index import dump, open_tiny
 from connectors.registry import open_source
 from pipelines.ingest import ingest
 from rag.index import Index
+from rag.store.generations import copy_file
 
 IngestUntil = Callable[[Path, Path, str, int], bool]
 Points = dict[str, Any]
@@ -73,7 +74,7 @@ def copies(world: World, tmp_path: Path) -> Iterator[Path]:
 
     def copy(number: int) -> Path:
         shutil.rmtree(tmp_path / str(number - 1), ignore_errors=True)
-        return Path(shutil.copytree(world.index, tmp_path / str(number)))
+        return Path(shutil.copytree(world.index, tmp_path / str(number), copy_function=copy_file))
 
     return map(copy, count())
 

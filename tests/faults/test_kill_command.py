@@ -22,7 +22,7 @@ from rag.settings import Settings
 
 pytestmark = pytest.mark.slow
 
-DOCUMENTS = 60
+DOCUMENTS = 40
 KILLS = 4
 
 
@@ -85,9 +85,9 @@ def test_a_command_that_is_killed_loses_nothing_and_the_next_one_completes(
     monkeypatch.chdir(tmp_path)
     before = live(ingest_all(tmp_path / "index", docs))
     for number in range(0, DOCUMENTS, 2):
-        write(docs, number, "new", 60)
+        write(docs, number, "new", 30)
     for number in range(DOCUMENTS, DOCUMENTS + 10):
-        write(docs, number, "new", 60)
+        write(docs, number, "new", 30)
     expected = ingest_all(tmp_path / "fresh", docs)
     after = live(expected)
     draw = Random(11)

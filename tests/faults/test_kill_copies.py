@@ -14,6 +14,7 @@ from connectors.registry import open_source
 from pipelines.ingest import ingest
 from rag.duplicates import standing
 from rag.index import Index
+from rag.store.generations import copy_file
 
 IngestUntil = Callable[[Path, Path, str, int], bool]
 
@@ -90,7 +91,7 @@ def test_a_kill_at_any_write_loses_no_copy(tmp_path: Path, ingest_until: IngestU
     write(folder, AFTER)
     for number in count(1):
         path = tmp_path / f"{number}"
-        shutil.copytree(tmp_path / "whole", path)
+        shutil.copytree(tmp_path / "whole", path, copy_function=copy_file)
         killed = ingest_until(path, folder, at, number)
         with open_tiny(path, window_tokens=256) as index:
             check_nothing_is_lost(index, f"{at} {number}")

@@ -19,6 +19,7 @@ from pipelines.snapshot import restore, take
 from rag.errors import UsageError
 from rag.settings import Settings
 from rag.store.edge import EdgeStore
+from rag.store.generations import copy_file
 
 RunUntil = Callable[..., bool]
 Points = dict[str, Any]
@@ -47,7 +48,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Poi
 @pytest.fixture
 def reindexed(world: dict[str, tuple[Path, Points]], tmp_path: Path) -> Path:
     """An index that was reindexed, with the old vectors kept."""
-    path = Path(shutil.copytree(world["tiny:1"][0], tmp_path / "reindexed"))
+    path = Path(
+        shutil.copytree(world["tiny:1"][0], tmp_path / "reindexed", copy_function=copy_file)
+    )
     with EdgeStore.open(path) as store:
         assert reindex(store, SETTINGS, embedder=OtherEmbedder()).swapped
     return path
@@ -56,7 +59,7 @@ def reindexed(world: dict[str, tuple[Path, Points]], tmp_path: Path) -> Path:
 def copies(path: Path, folder: Path) -> Iterator[Path]:
     for number in count():
         shutil.rmtree(folder / f"copy {number - 1}", ignore_errors=True)
-        yield Path(shutil.copytree(path, folder / f"copy {number}"))
+        yield Path(shutil.copytree(path, folder / f"copy {number}", copy_function=copy_file))
 
 
 def chunks_of(points: Points) -> Points:

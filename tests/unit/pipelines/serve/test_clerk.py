@@ -13,7 +13,7 @@ from pipelines.serve.jobs import Brought, Job, Jobs, Request
 from pipelines.serve.work import Message, Order
 from pipelines.serve.writer import WriterDied, WriterProcess
 from rag.errors import StoreAway
-from rag.settings import Settings, StoreSettings
+from rag.settings import Settings, StoreSettings, TelemetrySettings
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_an_attempt_is_on_the_disk_before_the_outcome_is_known(jobs: Jobs) -> No
 
 
 def test_a_stopped_writer_starts_no_more(jobs: Jobs, tmp_path: Path) -> None:
-    writer = WriterProcess()
+    writer = WriterProcess(TelemetrySettings())
     writer.stop()
     order = Order(Settings(store={"path": tmp_path / "index"}), jobs.folder, [])
     assert isinstance(writer.do(order, lambda _: None), WriterDied)
@@ -70,7 +70,7 @@ def test_a_writer_is_used_again_and_never_left_running(
     first, damaged, third = submitted(jobs, "one", "two", "three")
     (jobs.folder / f"{damaged.id}.request").write_text("{")
     settings = Settings(store={"path": tmp_path / "index"})
-    writer = WriterProcess()
+    writer = WriterProcess(TelemetrySettings())
     told: list[Message] = []
     assert not writer.do(Order(settings, jobs.folder, [first.id, damaged.id]), told.append)
     process = writer._process

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rag.errors import StoreError
 from rag.store import generations
@@ -63,3 +65,36 @@ def test_what_is_served_or_kept_is_never_abandoned(tmp_path: Path) -> None:
     for name in (ONE, OTHER, "", "reindex-00000003"):
         generations.abandon(tmp_path, name)
     assert {each.name for each in tmp_path.iterdir()} == {ONE, OTHER, "generations.json"}
+
+
+KIB = 1024
+PIECES = st.lists(st.tuples(st.integers(0, 256), st.binary(min_size=1, max_size=9)), max_size=6)
+
+
+@settings(max_examples=40)
+@given(pieces=PIECES, size=st.integers(0, 300 * KIB))
+def test_a_copy_has_every_byte_wherever_it_was_written(
+    pieces: list[tuple[int, bytes]], size: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("copied")
+    (source := folder / "source" / "segments").mkdir(parents=True)
+    with (source / "page").open("wb") as file:
+        for at, written in pieces:
+            file.seek(at * KIB)
+            file.write(written)
+        file.truncate(size)
+    generations.copy(source.parent, folder / "target")
+    copied = folder / "target" / "segments" / "page"
+    assert copied.read_bytes() == (source / "page").read_bytes()
+    assert copied.stat().st_mtime_ns == (source / "page").stat().st_mtime_ns
+
+
+def test_what_the_engine_set_aside_takes_no_room_in_a_copy(tmp_path: Path) -> None:
+    (wal := tmp_path / "source" / "wal").mkdir(parents=True)
+    with (wal / "open-1").open("wb") as file:
+        file.write(b"some")
+        file.truncate(32 * KIB * KIB)
+    generations.copy(tmp_path / "source", tmp_path / "target")
+    copied = (tmp_path / "target" / "wal" / "open-1").stat()
+    assert copied.st_size == 32 * KIB * KIB
+    assert copied.st_blocks * 512 < KIB * KIB
