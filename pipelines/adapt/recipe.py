@@ -18,6 +18,9 @@ Pooling = Literal["keep", "mean", "cls", "last", "latent", "layers"]
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 
 
+_LEXICAL_DIMS = 768
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """What `pipelines.adapt.train.train` is told.
@@ -39,7 +42,8 @@ class Recipe:
         focal: exponent of the weight (1 - p)^focal of a query; 0 weighs all alike (KaLM).
         mixing: alpha of Beta(alpha, alpha) by which two negatives are mixed; 0: none (KaLM).
         dims: Matryoshka dimensions, the full one apart; none trains the full one alone.
-        lexical_dims: numbers added to the vector, which hold its words; 0: none.
+        lexical_dims: numbers added to the vector, which hold its words; 0: none. None: 768, unless
+            the vector is to be cut short, or the model has such numbers already.
         pooling: how token vectors become one; "keep" leaves the base's.
         interpolation: how far to go from the base's weights to the trained ones, in a straight line
             (alpha of WiSE-FT, arXiv 2109.01903; LM-Cocktail, arXiv 2311.13534, does it to
@@ -64,7 +68,7 @@ class Recipe:
     focal: float = 0.0
     mixing: float = 0.0
     dims: tuple[int, ...] = ()
-    lexical_dims: int = 0
+    lexical_dims: int | None = None
     pooling: Pooling = "keep"
     interpolation: float = 0.5
     emo: bool = False
@@ -93,6 +97,12 @@ class Recipe:
             batch=min(self.batch, passages),
             first_batch=min(self.first_batch, passages),
         )
+
+    def for_model(self, *, has_words: bool) -> Recipe:
+        """With `lexical_dims` decided, by whether the model has a lexical part already."""
+        if self.lexical_dims is not None:
+            return self
+        return replace(self, lexical_dims=0 if has_words or self.dims else _LEXICAL_DIMS)
 
     @property
     def all_steps(self) -> int:

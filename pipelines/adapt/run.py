@@ -20,7 +20,7 @@ from pipelines.adapt.judge import FIGURES, Judged, Verdict, decide, indexed, jud
 from pipelines.adapt.passages import Passage, about, divide, passages_of
 from pipelines.adapt.recipe import Recipe
 from pipelines.adapt.rows import Translation
-from pipelines.adapt.train import require_extra, require_fit, train
+from pipelines.adapt.train import fitted, require_extra, train
 from pipelines.evaluate import texts_of
 from pipelines.ingest import Progress
 from pipelines.synthesize.corpus import Corpus, read_documents
@@ -172,15 +172,15 @@ def adapt(settings: Settings, asked: Asked, watch: Watch | None = None) -> Adapt
     settings = settings.model_copy(update={"embedding": reading.embedding})
     base = _trainable(settings)
     model = _copy_of(base)
-    require_fit(model, asked.recipe)
+    recipe = fitted(model, asked.recipe)
     given = _given(asked.questions, reading.documents) if asked.questions else []
-    divided = divide(reading.documents, asked.share, asked.recipe.seed)
+    divided = divide(reading.documents, asked.share, recipe.seed)
     own = about(given, divided.held)
     if asked.questions:
         _require_enough(own)
     held = _judged_on(divided.held, own)
-    passages = _drawn(passages_of(Encoder(settings, base), divided.train), asked.recipe)
-    recipe = asked.recipe.for_corpus(len(passages))
+    passages = _drawn(passages_of(Encoder(settings, base), divided.train), recipe)
+    recipe = recipe.for_corpus(len(passages))
     with tempfile.TemporaryDirectory(prefix="rag-adapt-") as scratch:
         folder = Path(scratch)
         with indexed(settings, base, held, folder / "before", watch.documents) as index:

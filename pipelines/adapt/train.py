@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
     from sentence_transformers import SentenceTransformer
 
-__all__ = ["require_extra", "require_fit", "train"]
+__all__ = ["fitted", "require_extra", "train"]
 
 _LEXICAL_SHARE = 0.4
 """Of a joint vector's cosine, what words decide. More finds more by itself, and adds less to a
@@ -64,6 +64,7 @@ def train(
         The model, with the pooling and lexical part that the recipe asks for.
 
     Raises:
+        ConfigError: the recipe is none for this model.
         ModelError: training went out of bounds: a weight is no number.
     """
     import torch
@@ -71,7 +72,7 @@ def train(
     from rag.embedding.pooling import with_pooling
 
     torch.manual_seed(recipe.seed)  # of what a pooling starts with
-    recipe = recipe.for_corpus(len(passages))
+    recipe = fitted(model, recipe).for_corpus(len(passages))
     if progress:
         progress.start(recipe.all_steps)
     if recipe.pooling != "keep":
@@ -114,8 +115,8 @@ def require_extra() -> None:
             raise ExtraMissing(module, "train") from None
 
 
-def require_fit(model: SentenceTransformer, recipe: Recipe) -> None:
-    """Refuse a recipe that the model is not made for.
+def fitted(model: SentenceTransformer, recipe: Recipe) -> Recipe:
+    """The recipe, with what it leaves to the model decided.
 
     Raises:
         ConfigError: it hides words, and the tokenizer has no mask; it predicts tokens from vectors,
@@ -124,6 +125,7 @@ def require_fit(model: SentenceTransformer, recipe: Recipe) -> None:
     from rag.embedding.joint import LexicalPart
 
     lexical = any(isinstance(module, LexicalPart) for module in model)
+    recipe = recipe.for_model(has_words=lexical)
     whole = recipe.method in ("dupmae", "text2token") or recipe.dims or recipe.lexical_dims
     if lexical and whole:
         raise ConfigError(
@@ -144,6 +146,7 @@ def require_fit(model: SentenceTransformer, recipe: Recipe) -> None:
             f"--method {recipe.method} needs vectors as long as the embedder's word embeddings",
             hint="use --method triplets",
         )
+    return recipe
 
 
 def _prompts(model: SentenceTransformer) -> tuple[str, str]:

@@ -56,9 +56,9 @@ def adapt(
         str, typer.Option("--dims", metavar="N,N", help="Matryoshka: also train these lengths.")
     ] = "",
     lexical_dims: Annotated[
-        int,
-        typer.Option("--lexical-dims", min=0, help="Numbers added for the words."),
-    ] = 0,
+        int | None,
+        typer.Option("--lexical-dims", min=0, help="Numbers added for the words; default: 768."),
+    ] = None,
     focal: Annotated[
         float, typer.Option("--focal", min=0, help="Weigh hard queries more; KaLM has 0.5.")
     ] = 0.0,

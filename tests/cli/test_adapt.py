@@ -46,7 +46,7 @@ def test_without_questions_they_are_made_and_a_refusal_is_exit_code_7(rag, tmp_p
             (corpus / f"{name}-{part}.txt").write_text(text + "\n", encoding="utf-8")
     ran = rag(
         "adapt", str(corpus), "--out", str(tmp_path / "model"), "--n", "24", "--steps", "1",
-        "--batch", "4", "--rate", "0", "--json",
+        "--batch", "4", "--rate", "0", "--lexical-dims", "0", "--json",
     )  # fmt: skip
     assert ran.code == 7, ran.stderr
     found = ran.json

@@ -107,7 +107,7 @@ def test_what_proves_better_is_kept_and_serves_after_a_reindex(base: Path, tmp_p
 def test_what_does_not_is_refused_and_nothing_is_written(base: Path, tmp_path: Path) -> None:
     documents, questions = corpus(tmp_path)
     out = tmp_path / "adapted"
-    still = Recipe(steps=1, batch=4, passage_tokens=32, rate=0.0)
+    still = Recipe(steps=1, batch=4, passage_tokens=32, rate=0.0, lexical_dims=0)
     plain = settings(tmp_path / "index", base)
     found = adapt(plain, Asked(str(documents), still, out, questions))
     assert not found.verdict.accepted
@@ -141,7 +141,7 @@ def test_questions_about_what_was_not_read_are_left_out(base: Path, tmp_path: Pa
     with questions.open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(line) + "\n")
     plain = settings(tmp_path / "index", base)
-    still = Recipe(steps=1, batch=4, passage_tokens=32, rate=0.0)
+    still = Recipe(steps=1, batch=4, passage_tokens=32, rate=0.0, lexical_dims=0)
     found = adapt(plain, Asked(str(documents), still, tmp_path / "out", questions))
     assert len(found.before.dense) == 6 * found.held_documents
 

@@ -9,12 +9,19 @@ import pytest
 import torch
 
 from pipelines.adapt.recipe import Recipe
-from pipelines.adapt.train import require_fit, train
+from pipelines.adapt.train import fitted, train
 from rag.embedding.dense import SentenceTransformerEmbedder
 from rag.embedding.modules import load_model
 from rag.errors import ConfigError, ModelError, UsageError
 
-SHORT = {"steps": 3, "first_steps": 2, "batch": 8, "first_batch": 4, "rate": 1e-3}
+SHORT = {
+    "steps": 3,
+    "first_steps": 2,
+    "batch": 8,
+    "first_batch": 4,
+    "rate": 1e-3,
+    "lexical_dims": 0,
+}
 
 
 class Counted:
@@ -46,7 +53,7 @@ def test_what_is_saved_is_what_was_trained(
     options, dimension, tiny, tiny_embedder, passages, tmp_path
 ) -> None:
     watch = Counted()
-    recipe = Recipe(**SHORT, **options)
+    recipe = Recipe(**{**SHORT, **options})
     trained = train(tiny, tiny_embedder, passages, recipe, progress=watch)
     assert watch.done == watch.total == recipe.all_steps
     again = reloaded(trained, str(tmp_path / "model"))
@@ -73,7 +80,7 @@ def test_texts_are_read_with_the_prompts_they_are_used_with(
         return tokenize(self, text, *args, **options)
 
     monkeypatch.setattr(tiny.tokenizer.__class__, "__call__", told)
-    recipe = Recipe(**SHORT, method="dupmae", lexical_dims=8)
+    recipe = Recipe(**{**SHORT, "method": "dupmae", "lexical_dims": 8})
     trained = train(tiny, tiny_embedder, passages, recipe)
     assert any(each.startswith("otter: ") for each in read)
     assert any(each.startswith("owl: ") for each in read)
@@ -84,7 +91,7 @@ def test_texts_are_read_with_the_prompts_they_are_used_with(
 
 
 def test_figures_and_punctuation_are_no_words(tiny, tiny_embedder, passages) -> None:
-    trained = train(tiny, tiny_embedder, passages, Recipe(**SHORT, lexical_dims=8))
+    trained = train(tiny, tiny_embedder, passages, Recipe(**{**SHORT, "lexical_dims": 8}))
     rarity = trained[-1].rarity
     for token, at in tiny.tokenizer.get_vocab().items():
         if not any(letter.isalpha() for letter in token) or token.startswith("["):
@@ -99,28 +106,43 @@ def test_figures_and_punctuation_are_no_words(tiny, tiny_embedder, passages) -> 
 def test_a_model_with_a_lexical_part_is_not_given_another(
     options, tiny, tiny_embedder, passages
 ) -> None:
-    recipe = Recipe(**SHORT, method="dupmae", lexical_dims=8)
+    recipe = Recipe(**{**SHORT, "method": "dupmae", "lexical_dims": 8})
     joint = train(tiny, tiny_embedder, passages, recipe)
-    require_fit(joint, Recipe())
+    fitted(joint, Recipe())
     with pytest.raises(ConfigError, match="lexical part"):
-        require_fit(joint, Recipe(**options))
+        fitted(joint, Recipe(**options))
+
+
+@pytest.mark.parametrize(
+    ("options", "dims"),
+    [({}, 768), ({"lexical_dims": 0}, 0), ({"lexical_dims": 8}, 8), ({"dims": (16,)}, 0)],
+)
+def test_words_are_added_unless_something_speaks_against_it(options, dims, tiny) -> None:
+    assert fitted(tiny, Recipe(**options)).lexical_dims == dims
+
+
+def test_a_model_that_has_words_keeps_its_own(tiny, tiny_embedder, passages) -> None:
+    joint = train(tiny, tiny_embedder, passages, Recipe(**{**SHORT, "lexical_dims": 8}))
+    assert fitted(joint, Recipe()).lexical_dims == 0
+    again = train(joint, tiny_embedder, passages, Recipe(**{**SHORT, "lexical_dims": None}))
+    assert again.get_embedding_dimension() == 40
 
 
 def test_a_method_that_hides_words_needs_a_mask(tiny) -> None:
     tiny.tokenizer.mask_token = None
-    require_fit(tiny, Recipe())
+    fitted(tiny, Recipe())
     with pytest.raises(ConfigError, match="no mask"):
-        require_fit(tiny, Recipe(method="lem"))
+        fitted(tiny, Recipe(method="lem"))
 
 
 def test_vectors_of_another_length_than_words_have_no_token_head(tiny) -> None:
     from sentence_transformers.sentence_transformer.modules import Dense
 
     tiny.append(Dense(32, 16))
-    require_fit(tiny, Recipe())
-    require_fit(tiny, Recipe(method="lem"))
+    fitted(tiny, Recipe())
+    fitted(tiny, Recipe(method="lem"))
     with pytest.raises(ConfigError, match="as long as"):
-        require_fit(tiny, Recipe(method="text2token"))
+        fitted(tiny, Recipe(method="text2token"))
 
 
 def test_weights_that_are_no_numbers_are_an_error(tiny, tiny_embedder, passages) -> None:
@@ -163,7 +185,7 @@ def test_weights_go_a_share_of_the_way_from_the_base_to_the_trained(
 ) -> None:
     def weights(share: float) -> dict[str, torch.Tensor]:
         model = load_model(tiny_folder, device="cpu", dtype=torch.float32)
-        recipe = Recipe(**SHORT, lexical_dims=8, interpolation=share)
+        recipe = Recipe(**{**SHORT, "lexical_dims": 8, "interpolation": share})
         return dict(train(model, tiny_embedder, passages, recipe).named_parameters())
 
     start, end = dict(tiny.named_parameters()), weights(1)
