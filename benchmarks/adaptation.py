@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from commands import RAG, run
+from platformdirs import user_cache_path
 from report import heading, say, table
 
 
@@ -44,13 +45,15 @@ METHODS = {
     "dupmae": ("--method", "dupmae"),
     "dupmae, no words": ("--method", "dupmae", "--lexical-dims", "0"),
     "lem": ("--method", "lem"),
+    "lem, no words": ("--method", "lem", "--lexical-dims", "0"),
     "text2token": ("--method", "text2token"),
+    "text2token, no words": ("--method", "text2token", "--lexical-dims", "0"),
 }
 
 
 # Always the same: ids, by which chunks of equal score are ordered, hold where a document lies. In
 # folders of random names the figures of one and the same embedder differed by a point on filings.
-_GATHERED = Path(tempfile.gettempdir(), "spanrag-adaptation")
+_GATHERED = user_cache_path("spanrag") / "adaptation"
 
 
 def main() -> None:
@@ -89,7 +92,8 @@ def main() -> None:
 def _gathered(data: Path, domain: Domain, folder: Path) -> tuple[Path, Path]:
     """The parts of the sets as one corpus, and their questions as one file."""
     corpora, lines = folder / "corpora", []
-    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        shutil.rmtree(folder)
     for name in domain.sets:
         for part in sorted((data / name / "corpora").iterdir()):
             if not domain.parts or part.name in domain.parts:

@@ -13,6 +13,8 @@ from serving_figures import answered, asked, latency, percentiles
 from serving_load import Load, Plan, Sample, put
 from serving_process import UNLIMITED, Server
 
+from rag.store.generations import copy_file
+
 __all__ = ["capacity", "serving", "speed"]
 
 SHARES = (0.5, 0.8)  # of the capacity that was found
@@ -31,7 +33,7 @@ def serving(index: Path, settings: Mapping[str, str] = UNLIMITED) -> Iterator[Se
     """A server over a copy of an index, ready."""
     with tempfile.TemporaryDirectory() as root:
         server = Server(Path(root), settings)
-        shutil.copytree(index, server.index)
+        shutil.copytree(index, server.index, copy_function=copy_file)
         try:
             say(f"ready after {server.start():.1f} s: {dict(settings)}")
             yield server

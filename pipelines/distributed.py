@@ -51,6 +51,7 @@ from rag.errors import (
 from rag.index import EmbeddedChunks, Encoder, Index, open_index
 from rag.settings import Settings
 from rag.store import open_store
+from rag.trace import spanned
 from rag.types import Chunk, Document
 
 __all__ = ["ingest_distributed"]
@@ -107,6 +108,24 @@ def ingest_distributed(
         ExtraMissing: Ray is not installed.
         UsageError, StoreError, ModelError: as of `ingest`.
     """
+    with spanned("rag.ingest") as figures:
+        report = _spread(
+            settings, sources, listings, prune=prune, yes=yes, progress=progress, stop=stop
+        )
+        figures |= report.figures
+    return report
+
+
+def _spread(
+    settings: Settings,
+    sources: Sequence[str],
+    listings: Sequence[Listing] | None,
+    *,
+    prune: bool,
+    yes: bool,
+    progress: Progress | None,
+    stop: Callable[[], bool],
+) -> IngestReport:
     began = time.perf_counter()
     report = IngestReport()
     if listings is None:

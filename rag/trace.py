@@ -1,4 +1,4 @@
-"""The query path as spans: on OpenTelemetry's trace, and on LlamaIndex's dispatcher.
+"""Queries, ingests and jobs as spans: on OpenTelemetry's trace, and on LlamaIndex's dispatcher.
 
 Neither library is imported here unless something in the process has done so already: only who has
 imported OpenTelemetry can have set it up to export anything, and only who has imported LlamaIndex's
@@ -101,7 +101,10 @@ def current_ids() -> tuple[str, str] | None:
 
 
 def carried() -> str:
-    """The span that is open here, as another process can go on with it: W3C's `traceparent`."""
+    """The span that is open here, as another process can go on with it: W3C's `traceparent`.
+
+    What a vendor keeps beside it (`tracestate`) is left behind.
+    """
     if "opentelemetry.trace" not in sys.modules:
         return ""
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator

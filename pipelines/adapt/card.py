@@ -21,6 +21,7 @@ pipeline_tag: sentence-similarity
 | | |
 |---|---|
 | method | {method} |
+| vector | {dimension} numbers{words} |
 | trained on | {trained} passages of {train_documents} documents |
 | judged on | {questions} {kind} questions about {held_documents} other documents |
 | time | {minutes:.1f} minutes |
@@ -38,7 +39,7 @@ for independent of each other. {compared}
     rag reindex --model {folder}
 
 builds new vectors beside the old ones and swaps; `rag reindex --rollback` swaps back. With
-sentence-transformers: `SentenceTransformer("{folder}"{trust})`.
+sentence-transformers{beside}: `SentenceTransformer("{folder}"{trust})`.
 
 ## Limits
 
@@ -59,6 +60,7 @@ def write_card(folder: Path, record: dict[str, Any]) -> None:
         each["type"].startswith("rag.")
         for each in json.loads((folder / "modules.json").read_text(encoding="utf-8"))
     )
+    words = record["recipe"]["lexical_dims"]
     card = _CARD.format(
         name=record["model"],
         folder=record["model"],
@@ -67,11 +69,14 @@ def write_card(folder: Path, record: dict[str, Any]) -> None:
         minutes=record["seconds"] / 60,
         method=record["recipe"]["method"],
         trust=", trust_remote_code=True" if ours else "",
+        beside=" and spanrag installed" if ours else "",
+        words=f", {words} of them for its words" if words else "",
         compared=_compared(record),
         **{
             key: record[key]
             for key in (
-                "base", "version", "trained", "train_documents", "questions", "held_documents",
+                "base", "version", "dimension", "trained", "train_documents", "questions",
+                "held_documents",
             )
         },
     )  # fmt: skip

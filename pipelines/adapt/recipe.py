@@ -42,8 +42,8 @@ class Recipe:
         focal: exponent of the weight (1 - p)^focal of a query; 0 weighs all alike (KaLM).
         mixing: alpha of Beta(alpha, alpha) by which two negatives are mixed; 0: none (KaLM).
         dims: Matryoshka dimensions, the full one apart; none trains the full one alone.
-        lexical_dims: numbers added to the vector, which hold its words; 0: none. None: 768, unless
-            the vector is to be cut short, or the model has such numbers already.
+        lexical_dims: numbers added to the vector, which hold its words; 0: none are added. None:
+            768, unless the vector is to be cut short, or the model has such numbers already.
         pooling: how token vectors become one; "keep" leaves the base's.
         interpolation: how far to go from the base's weights to the trained ones, in a straight line
             (alpha of WiSE-FT, arXiv 2109.01903; LM-Cocktail, arXiv 2311.13534, does it to
@@ -98,11 +98,11 @@ class Recipe:
             first_batch=min(self.first_batch, passages),
         )
 
-    def for_model(self, *, has_words: bool) -> Recipe:
-        """With `lexical_dims` decided, by whether the model has a lexical part already."""
+    def for_model(self, *, takes_words: bool) -> Recipe:
+        """With `lexical_dims` decided, by whether a lexical part can be added to the model."""
         if self.lexical_dims is not None:
             return self
-        return replace(self, lexical_dims=0 if has_words or self.dims else _LEXICAL_DIMS)
+        return replace(self, lexical_dims=_LEXICAL_DIMS if takes_words and not self.dims else 0)
 
     @property
     def all_steps(self) -> int:

@@ -92,6 +92,7 @@ class Adaptation:
         after: those of the adapted embedder.
         base: what was adapted.
         model: the folder of the adapted embedder; it is there only if it was accepted.
+        dimension: the length of its vectors.
         recipe: how it was trained.
         trained: passages it was trained on.
         train_documents: documents they are from.
@@ -107,6 +108,7 @@ class Adaptation:
     after: Judged
     base: str
     model: str
+    dimension: int
     recipe: Recipe
     trained: int
     train_documents: int
@@ -140,6 +142,7 @@ class Adaptation:
             "train_seconds": round(self.train_seconds, 1),
             "base": self.base,
             "model": self.model,
+            "dimension": self.dimension,
             "recipe": self.recipe.to_payload(),
             "trained": self.trained,
             "train_documents": self.train_documents,
@@ -204,6 +207,7 @@ def adapt(settings: Settings, asked: Asked, watch: Watch | None = None) -> Adapt
             after=after,
             base=base.name,
             model=str(asked.out),
+            dimension=embedder.dimension,
             recipe=recipe,
             trained=len(passages),
             train_documents=len({each.doc for each in passages}),

@@ -120,12 +120,18 @@ def fitted(model: SentenceTransformer, recipe: Recipe) -> Recipe:
 
     Raises:
         ConfigError: it hides words, and the tokenizer has no mask; it predicts tokens from vectors,
-            and they are not as long as the word embeddings; the model has a lexical part.
+            and they are not as long as the word embeddings; the model has a lexical part, or cuts
+            vectors short.
     """
     from rag.embedding.joint import LexicalPart
 
     lexical = any(isinstance(module, LexicalPart) for module in model)
-    recipe = recipe.for_model(has_words=lexical)
+    recipe = recipe.for_model(takes_words=not lexical and model.truncate_dim is None)
+    if recipe.lexical_dims and model.truncate_dim is not None:
+        raise ConfigError(
+            f"the embedder cuts its vectors to {model.truncate_dim} numbers, and words with them",
+            hint="leave --lexical-dims out",
+        )
     whole = recipe.method in ("dupmae", "text2token") or recipe.dims or recipe.lexical_dims
     if lexical and whole:
         raise ConfigError(

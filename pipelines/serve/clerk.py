@@ -73,7 +73,7 @@ class Clerk:
             self._writer.stop()
             if round_ is not None:  # its thread does not end with its task
                 await asyncio.gather(round_, return_exceptions=True)
-            self._writer.close()
+            await asyncio.to_thread(self._writer.close)
 
     def _round(self) -> bool:
         """Do what waits, or a part of it; whether there was anything.
@@ -127,7 +127,8 @@ class Clerk:
             if job.report is not None or job.error is not None:
                 self._finish(job)
         if failure is not None:
-            done.put_back(died=not self._writer.stopped)
+            blameless = self._writer.stopped or getattr(failure, "no_room", False)
+            done.put_back(died=not blameless)
             if not self._writer.stopped:
                 raise failure
 

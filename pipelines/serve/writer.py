@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -56,7 +57,7 @@ class WriterProcess:
             self._working = False
             self._orders += 1
             if isinstance(failure, WriterDied):
-                self._end()
+                failure.no_room = self._end() == -signal.SIGBUS
             elif self._orders == _ORDERS:
                 self._dismiss()
             self._rested = time.monotonic()
@@ -71,8 +72,9 @@ class WriterProcess:
         """Start none any more, and end one that is at work: what it does is done another time."""
         with self._starting:
             self.stopped = True
-            if self._process is not None and self._working:
-                self._process.kill()
+            process = self._process  # another thread may let go of it meanwhile
+            if process is not None and self._working:
+                process.kill()
 
     def close(self) -> None:
         """Let go of one that was stopped."""
@@ -100,20 +102,28 @@ class WriterProcess:
             self._process.join(_FAREWELL)
         self._end()
 
-    def _end(self) -> None:
+    def _end(self) -> int | None:
+        """End it at once; its exit code, if there was one."""
         process, line, self._process, self._line = self._process, self._line, None, None
         self._orders = 0
-        if process is not None and line is not None:
-            process.kill()
-            process.join()
-            line.close()
+        if process is None or line is None:
+            return None
+        process.kill()
+        process.join()
+        line.close()
+        return process.exitcode
 
 
 class WriterDied(Exception):
-    """The process ended, or was killed, before it came to the end of what was ordered."""
+    """The process ended, or was killed, before it came to the end of what was ordered.
+
+    `no_room` where it wrote through a mapping and the disk had no room: that is no job's fault.
+    """
+
+    no_room = False
 
     def __str__(self) -> str:
-        return "the process that writes died"
+        return "the process that writes died" + (": the disk is full" if self.no_room else "")
 
 
 def _heard(line: Connection, order: Order, tell: Callable[[Message], None]) -> RagError | None:

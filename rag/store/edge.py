@@ -160,12 +160,16 @@ class EdgeStore(Links):
         """A copy beside this one, for another process to write to; nobody opens it until `moved`.
 
         Nothing may be written to this one meanwhile. The copy's folder is a whole index by itself.
+
+        Raises:
+            StoreError: there is no room for it, and for what would be written.
         """
         name = generations.new_name()
         with self._engine():
             self._shard.flush()
         with _translated(self._root):
             generations.clear(self._root)
+            generations.require_room(self._path)
             try:
                 generations.copy(self._path, self._root / name)
             except OSError:  # a full disk is not to stay full of it

@@ -14,7 +14,6 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -32,13 +31,15 @@ __all__ = [
     "is_rebuilt",
     "new_name",
     "read",
+    "require_room",
     "write",
 ]
 
 FIRST = ""
 _FILE = "generations.json"
 _CONFIG = "edge_config.json"
-_BLOCK = 2**20
+_NOUGHT = bytes(2**16)
+_SPARE = 256 << 20
 _REBUILT = re.compile(r"reindex-[0-9a-f]{8}")
 # The engine's own: what it writes anew goes into a folder of the last kind first.
 _ENGINE = re.compile(r"edge_config\.json|wal|segments|\.atomicwrite\w{6}")
@@ -147,6 +148,25 @@ def copy(source: Path, target: Path) -> None:
             copy_file(entry, target / entry.name)
 
 
+def require_room(source: Path) -> None:
+    """Refuse to copy what would fill the disk.
+
+    The engine writes through mappings into files with holes: where there is no room for them, that
+    is no error, but the end of the process (SIGBUS).
+
+    Raises:
+        OSError: there is less than the files take now, and 256 MiB for what is to be written.
+    """
+    held = sum(
+        file.stat().st_blocks * 512
+        for entry in source.iterdir()
+        if is_engines(entry.name)
+        for file in (entry, *entry.rglob("*"))
+    )
+    if shutil.disk_usage(source).free < held + _SPARE:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def abandon(folder: Path, generation: str) -> None:
     """Delete one that was built and is not to be served; nothing if it is served or kept."""
     entry = folder / generation
@@ -155,34 +175,19 @@ def abandon(folder: Path, generation: str) -> None:
 
 
 def copy_file(source: Path | str, target: Path | str) -> None:
-    """Copy a file, and its holes as holes.
+    """Copy a file, and leave out blocks of nought: they take no room where files may have holes.
 
     The engine sets files of 32 MiB aside and writes little into them: copied byte by byte, a small
     index grows from one megabyte to hundreds.
     """
     with open(source, "rb") as old, open(target, "wb") as new:
-        for start, end in _written(old.fileno()):
-            old.seek(start)
-            new.seek(start)
-            while block := old.read(min(_BLOCK, end - old.tell())):
+        while block := old.read(len(_NOUGHT)):
+            if block == _NOUGHT[: len(block)]:
+                new.seek(len(block), os.SEEK_CUR)
+            else:
                 new.write(block)
-        new.truncate(os.fstat(old.fileno()).st_size)
+        new.truncate()
     shutil.copystat(source, target)
-
-
-def _written(file: int) -> Iterator[tuple[int, int]]:
-    """Where an open file was written to: from where, up to where."""
-    size, end = os.fstat(file).st_size, 0
-    os.fsync(file)  # what a mapping wrote and the disk has not seen may pass for a hole
-    while end < size:
-        try:
-            start = os.lseek(file, end, os.SEEK_DATA)
-        except OSError as error:
-            if error.errno != errno.ENXIO:  # not a hole up to the end: there is no telling
-                yield end, size
-            return
-        end = os.lseek(file, start, os.SEEK_HOLE)
-        yield start, end
 
 
 def _delete(entry: Path) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from inspect import signature
 from pathlib import Path
 
 import pytest
+
+from pipelines.adapt.recipe import Recipe
+from pipelines.cli.adapt import adapt
 
 NAMES = tuple("Alder Brack Corvo Dunmore Eskel Fallow Garrow Hestia Ilmen Jorund Keld".split())
 SENTENCES = (
@@ -30,6 +35,16 @@ def test_what_makes_no_sense_is_a_usage_error(rag, tmp_path: Path, options, said
     ran = rag("adapt", str(DOCUMENTS), "--out", str(tmp_path / "model"), *options, "--json")
     assert ran.code == 2
     assert said in ran.error["message"]
+
+
+def test_what_the_command_is_not_told_is_the_recipe_s_to_say() -> None:
+    recipe = {each.name: each.default for each in fields(Recipe)}
+    told = {name: each.default for name, each in signature(adapt).parameters.items()}
+    assert {name: told[name] for name in told.keys() & recipe.keys() - {"dims"}} == {
+        name: None if told[name] is None else recipe[name]
+        for name in told.keys() & recipe.keys() - {"dims"}
+    }
+    assert told["lexical_dims"] is None
 
 
 @pytest.mark.slow

@@ -85,8 +85,12 @@ def test_what_proves_better_is_kept_and_serves_after_a_reindex(base: Path, tmp_p
     assert found.gain.low > 0
     payload = json.loads((out / "adaptation.json").read_text(encoding="utf-8"))
     assert payload["ci"] == [*found.gain]
+    assert (payload["recipe"]["lexical_dims"], payload["dimension"]) == (768, 32 + 768)
     assert payload["after"]["dense"]["ndcg@10"] > payload["before"]["dense"]["ndcg@10"]
-    assert "ndcg@10" in (out / "README.md").read_text(encoding="utf-8")
+    card = (out / "README.md").read_text(encoding="utf-8")
+    assert "ndcg@10" in card
+    assert "| vector | 800 numbers, 768 of them for its words |" in card
+    assert "sentence-transformers and spanrag installed: `SentenceTransformer(" in card
     held = [name for name in NAMES if not on_tuning_side(name)]
     assert found.held_documents == len(held)
     assert len(found.before.dense) == 6 * len(held)

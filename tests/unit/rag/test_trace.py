@@ -25,7 +25,7 @@ from rag.generation.llm import LlmGenerator
 from rag.index import Index, open_index
 from rag.ledger import Entry
 from rag.settings import GroundingSettings, Settings, StoreSettings
-from rag.trace import booked, code_of, current_ids, spanned
+from rag.trace import booked, carried, code_of, continued, current_ids, spanned
 from rag.types import Answer, Context, Document
 
 TEXT = "The harbour office recorded 412 arrivals in May, 38 more than in April."
@@ -321,3 +321,19 @@ with spanned("rag.query"):
     assert current_ids() is None
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])
+
+
+def test_another_process_goes_on_with_a_span(spans: InMemorySpanExporter) -> None:
+    with spanned("outer"):
+        told, ids = carried(), current_ids()
+    assert ids is not None
+    assert told.startswith(f"00-{ids[0]}-{ids[1]}-")
+    assert carried() == ""
+    for traceparent in (told, "", "00-nonsense"):
+        with continued(traceparent), spanned(f"inner {traceparent}"):
+            pass
+    found = {each.name: each for each in spans.get_finished_spans()}
+    inner = found[f"inner {told}"]
+    assert inner.parent is not None
+    assert inner.parent.span_id == found["outer"].context.span_id
+    assert (found["inner "].parent, found["inner 00-nonsense"].parent) == (None, None)

@@ -121,6 +121,13 @@ def test_words_are_added_unless_something_speaks_against_it(options, dims, tiny)
     assert fitted(tiny, Recipe(**options)).lexical_dims == dims
 
 
+def test_a_model_that_cuts_its_vectors_takes_no_words(tiny) -> None:
+    tiny.truncate_dim = 16
+    assert fitted(tiny, Recipe()).lexical_dims == 0
+    with pytest.raises(ConfigError, match="cuts its vectors to 16"):
+        fitted(tiny, Recipe(lexical_dims=8))
+
+
 def test_a_model_that_has_words_keeps_its_own(tiny, tiny_embedder, passages) -> None:
     joint = train(tiny, tiny_embedder, passages, Recipe(**{**SHORT, "lexical_dims": 8}))
     assert fitted(joint, Recipe()).lexical_dims == 0

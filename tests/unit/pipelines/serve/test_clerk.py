@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -90,6 +92,16 @@ def test_a_writer_is_used_again_and_never_left_running(
     with pytest.raises(OSError, match="No space"):
         writer.do(Order(settings, jobs.folder, [third.id]), full)
     assert not process.is_alive()
+
+    def faulty(_: Message) -> None:
+        """What Linux does to who writes through a mapping where the disk is full."""
+        assert writer._process is not None
+        os.kill(writer._process.pid, signal.SIGBUS)
+
+    died = writer.do(Order(settings, jobs.folder, [third.id]), faulty)
+    assert isinstance(died, WriterDied)
+    assert died.no_room
+    assert "the disk is full" in str(died)
     monkeypatch.setattr(module, "_ORDERS", 1)
     assert not writer.do(Order(settings, jobs.folder, []), told.append)
     assert writer._process is None

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_index import open_tiny
 
 from rag.errors import StoreError
 from rag.store import generations
+from rag.store.edge import EdgeStore
 from rag.store.generations import Generations
 
 ONE, OTHER = "reindex-00000001", "reindex-00000002"
@@ -89,12 +92,28 @@ def test_a_copy_has_every_byte_wherever_it_was_written(
     assert copied.stat().st_mtime_ns == (source / "page").stat().st_mtime_ns
 
 
-def test_what_the_engine_set_aside_takes_no_room_in_a_copy(tmp_path: Path) -> None:
+@pytest.mark.parametrize("written", [b"some", b"some" + bytes(2 * KIB * KIB)])
+def test_what_the_engine_set_aside_takes_no_room_in_a_copy(tmp_path: Path, written: bytes) -> None:
     (wal := tmp_path / "source" / "wal").mkdir(parents=True)
     with (wal / "open-1").open("wb") as file:
-        file.write(b"some")
+        file.write(written)
         file.truncate(32 * KIB * KIB)
     generations.copy(tmp_path / "source", tmp_path / "target")
     copied = (tmp_path / "target" / "wal" / "open-1").stat()
     assert copied.st_size == 32 * KIB * KIB
     assert copied.st_blocks * 512 < KIB * KIB
+
+
+def test_where_a_copy_would_fill_the_disk_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_tiny(tmp_path / "index") as index:
+        store = index.store
+        assert isinstance(store, EdgeStore)
+        free = shutil.disk_usage(tmp_path)._replace(free=256 << 20)
+        with monkeypatch.context() as patch:
+            patch.setattr(shutil, "disk_usage", lambda _: free)
+            with pytest.raises(StoreError, match="No space left"):
+                store.copied()
+        assert not list((tmp_path / "index").glob("reindex-*"))
+        assert (tmp_path / "index" / store.copied()).is_dir()
