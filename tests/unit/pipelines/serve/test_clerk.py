@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -105,3 +106,25 @@ def test_a_writer_is_used_again_and_never_left_running(
     monkeypatch.setattr(module, "_ORDERS", 1)
     assert not writer.do(Order(settings, jobs.folder, []), told.append)
     assert writer._process is None
+
+
+@pytest.mark.slow
+def test_a_collector_that_never_answers_keeps_no_writer_alive(
+    jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (job,) = submitted(jobs, "one")
+    settings = Settings(store={"path": tmp_path / "index"}, telemetry={"traces": "otlp"})
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", address)
+        writer = WriterProcess(settings.telemetry)
+        told: list[Message] = []
+        assert not writer.do(Order(settings, jobs.folder, [job.id]), told.append)
+        assert told[-1].value["added"] == 1
+        process = writer._process
+        assert process is not None
+        writer.stop()
+        assert process.is_alive()  # it is not at work, and has a span to tell of
+        writer.close()
+        assert not process.is_alive()
+        silent.accept()[0].close()  # it tried
