@@ -185,7 +185,11 @@ def _shares(lexical: LexicalEncoder, question: str, texts: Sequence[str]) -> Col
     ).reshape(len(texts), len(terms))
     found = holds.sum(axis=0)
     rarity = np.log1p((len(texts) - found + 0.5) / (found + 0.5))
-    return np.asarray(holds @ rarity / max(float(rarity.sum()), 1e-9), dtype=np.float32)
+    with np.errstate(
+        invalid="ignore"
+    ):  # all is finite: OpenBLAS leaves a stray flag, once in a while
+        shares = holds @ rarity / max(float(rarity.sum()), 1e-9)
+    return np.asarray(shares, dtype=np.float32)
 
 
 def _heading(chunk: Chunk, unit: Unit) -> str:
