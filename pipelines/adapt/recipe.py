@@ -17,7 +17,6 @@ without which their objective would undo the geometry that cosines live on."""
 Pooling = Literal["keep", "mean", "cls", "last", "latent", "layers"]
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 
-
 _LEXICAL_DIMS = 768
 
 

@@ -127,8 +127,8 @@ class Clerk:
             if job.report is not None or job.error is not None:
                 self._finish(job)
         if failure is not None:
-            blameless = self._writer.stopped or getattr(failure, "no_room", False)
-            done.put_back(died=not blameless)
+            no_room = isinstance(failure, WriterDied) and failure.no_room
+            done.put_back(died=not (self._writer.stopped or no_room))
             if not self._writer.stopped:
                 raise failure
 

@@ -185,9 +185,8 @@ def _shares(lexical: LexicalEncoder, question: str, texts: Sequence[str]) -> Col
     ).reshape(len(texts), len(terms))
     found = holds.sum(axis=0)
     rarity = np.log1p((len(texts) - found + 0.5) / (found + 0.5))
-    with np.errstate(
-        invalid="ignore"
-    ):  # all is finite: OpenBLAS leaves a stray flag, once in a while
+    # All is finite; once in a while OpenBLAS leaves a stray flag, of which numpy makes a warning.
+    with np.errstate(invalid="ignore"):
         shares = holds @ rarity / max(float(rarity.sum()), 1e-9)
     return np.asarray(shares, dtype=np.float32)
 

@@ -38,8 +38,8 @@ __all__ = [
 FIRST = ""
 _FILE = "generations.json"
 _CONFIG = "edge_config.json"
-_NOUGHT = bytes(2**16)
-_SPARE = 256 << 20
+_NOUGHT = bytes(2**16)  # a block that a copy leaves out
+_SPARE = 256 << 20  # bytes that must be free besides what a copy takes
 _REBUILT = re.compile(r"reindex-[0-9a-f]{8}")
 # The engine's own: what it writes anew goes into a folder of the last kind first.
 _ENGINE = re.compile(r"edge_config\.json|wal|segments|\.atomicwrite\w{6}")

@@ -7,11 +7,13 @@ import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from pipelines.serve import writer as module
-from pipelines.serve.clerk import _Round
+from pipelines.serve.clerk import Clerk, _Round
 from pipelines.serve.jobs import Brought, Job, Jobs, Request
 from pipelines.serve.work import Message, Order
 from pipelines.serve.writer import WriterDied, WriterProcess
@@ -56,6 +58,20 @@ def test_an_attempt_is_on_the_disk_before_the_outcome_is_known(jobs: Jobs) -> No
     ]  # fmt: skip
     round_.put_back(died=False)
     assert kept(jobs, second).attempts == 0
+
+
+@pytest.mark.parametrize(("no_room", "attempts"), [(True, 0), (False, 1)])
+def test_a_full_disk_is_no_jobs_fault(jobs: Jobs, no_room: bool, attempts: int) -> None:
+    desk: Any = SimpleNamespace(index=SimpleNamespace(settings=Settings()))
+    clerk = Clerk(jobs, desk, lambda _: None)
+    (job,) = submitted(jobs, "one")
+    round_ = _Round(jobs, [job])
+    round_.hear(Message(job.id, "state", "running"))
+    died = WriterDied()
+    died.no_room = no_room
+    with pytest.raises(WriterDied):
+        clerk._finish_all(round_, died)
+    assert (kept(jobs, job).state, kept(jobs, job).attempts) == ("queued", attempts)
 
 
 def test_a_stopped_writer_starts_no_more(jobs: Jobs, tmp_path: Path) -> None:
