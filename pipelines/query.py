@@ -9,7 +9,7 @@ from pathlib import Path
 from rag.engine import QueryEngine, Searched
 from rag.generation import load_generator
 from rag.generation.base import Generator
-from rag.index import Index, open_index
+from rag.index import open_index
 from rag.routing import open_routed
 from rag.settings import Settings
 
@@ -38,17 +38,21 @@ def open_engine(settings: Settings, routes: Path | None = None) -> Iterator[Quer
         yield QueryEngine(index, _generator(settings, index))
 
 
-def open_parts(settings: Settings, *, create: bool = False) -> tuple[Index, Generator]:
+def open_parts(
+    settings: Settings, routes: Path | None = None, *, create: bool = False
+) -> tuple[Searched, Generator]:
     """The parts of a query engine, for who makes several of them, and closes the index.
 
     Args:
         settings: which index and which generator.
-        create: make a new index where there is none.
+        routes: a routes file, whose indexes take the place of that one.
+        create: make a new index where there is none, and no routes file is named.
 
     Raises:
         StoreError, IndexMismatch, ModelError: as `open_engine`.
     """
-    index = open_index(settings, create=create)
+    index: Searched
+    index = open_index(settings, create=create) if routes is None else open_routed(settings, routes)
     try:
         return index, _generator(settings, index)
     except BaseException:

@@ -128,6 +128,10 @@ class Index(Encoder):
         """The same over another store that holds what this one's does, or more."""
         return Index(self.settings, store, self.embedder, self.sentences, self.given)
 
+    def under(self, settings: Settings) -> Index:
+        """The same with another query path, so long as nobody closes this one."""
+        return Index(settings, self.store, self.embedder, self.sentences, self.given)
+
     def close(self) -> None:
         """Let go of the index."""
         self.store.close()

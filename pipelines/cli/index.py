@@ -60,6 +60,9 @@ def ingest(
         Engine, typer.Option(help="local: this process; ray: a cluster, see docs/scale.md.")
     ] = Engine.local,
     server: Server = None,
+    route: Annotated[
+        str, typer.Option(metavar="NAME", help="Of a --server with routes: whose index.")
+    ] = "",
 ) -> None:
     """Make the index hold what the sources hold. Run again to resume, or after any change."""
     from pipelines.ingest import ingest as run_ingest
@@ -73,8 +76,10 @@ def ingest(
             raise UsageError(
                 "--server knows neither --dry-run nor --workers nor --engine", hint="leave it out"
             )
-        _ingest_there(run, there, sources, prune)
+        _ingest_there(run, there, {"sources": _whole(sources), "prune": prune, "route": route})
         return
+    if route:
+        raise UsageError("--route is for a server with routes", hint="name it with --server")
     settings = run.settings
     if workers is not None:
         more = settings.ingest.model_copy(update={"workers": workers})
@@ -108,15 +113,18 @@ def ingest(
     run.exit_code = 130 if report.interrupted else 4 if report.failed else 0
 
 
-def _ingest_there(run: Run, there: ClientSettings, sources: list[str], prune: bool) -> None:
+def _whole(sources: list[str]) -> list[str]:
+    """A folder is one for the server, wherever that was started."""
+    return [str(Path(each).resolve()) if Path(each).exists() else each for each in sources]
+
+
+def _ingest_there(run: Run, there: ClientSettings, body: dict[str, Any]) -> None:
     """Have a server ingest what lies at these places, as it sees them."""
     from pipelines.cli.progress import show_progress
     from pipelines.ingest import Failure, IngestReport
 
-    # A folder is one for the server, wherever that was started.
-    whole = [str(Path(each).resolve()) if Path(each).exists() else each for each in sources]
     with remote(there) as serving, show_progress(run.err, run.quiet, "documents") as progress:
-        told = serving.ingest({"sources": whole, "prune": prune}, progress)
+        told = serving.ingest(body, progress)
     report = IngestReport(**told | {"failed": [Failure(**each) for each in told["failed"]]})
     run.show(told, lambda console: _print_report(console, report))
     run.exit_code = 4 if report.failed else 0

@@ -5,13 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from pipelines.cli.question import RoutesFile
 from pipelines.cli.remote import Server, remote, server_of
 from pipelines.cli.run import Run, command
-from rag.errors import ExtraMissing
+from rag.errors import ExtraMissing, UsageError
 
 if TYPE_CHECKING:
     from pipelines.serve.mcp import Ask
@@ -24,14 +26,16 @@ def register(app: typer.Typer) -> None:
     command(app)(mcp)
 
 
-def mcp(run: Run, server: Server = None) -> None:
+def mcp(run: Run, routes: RoutesFile = None, server: Server = None) -> None:
     """Offer search and query to a model, over stdin and stdout (Model Context Protocol)."""
     try:
         from pipelines.serve.mcp import mcp_server
     except ImportError as error:
         raise ExtraMissing(error.name or "mcp", "mcp") from None
     there = server_of(run, server)
-    with _remote(there) if there else _here(run) as asks, redirect_stdout(sys.__stdout__):
+    if there and routes is not None:
+        raise UsageError("--server does not know --routes", hint="leave it out")
+    with _remote(there) if there else _here(run, routes) as asks, redirect_stdout(sys.__stdout__):
         mcp_server(*asks).run("stdio")
 
 
@@ -42,13 +46,13 @@ def _remote(there: Any) -> Iterator[tuple[Ask, Ask]]:
 
 
 @contextmanager
-def _here(run: Run) -> Iterator[tuple[Ask, Ask]]:
+def _here(run: Run, routes: Path | None) -> Iterator[tuple[Ask, Ask]]:
     from pipelines.payloads import answer_to_json, hit_to_json
     from pipelines.query import open_parts
     from rag.engine import QueryEngine
     from rag.store import parse_condition
 
-    index, generator = open_parts(run.settings)
+    index, generator = open_parts(run.settings, routes)
     with index:
         engine = QueryEngine(index, generator)
 

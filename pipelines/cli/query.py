@@ -135,6 +135,10 @@ def search(
     if there:
         with remote(there) as serving:
             told = serving.search(_body(question, top_k, filters))
+        if told.get("searched"):
+            run.warn(
+                "; ".join(filter(None, (f"to {', '.join(told['searched'])}", told["degraded"])))
+            )
         run.show(told, lambda console: _print_hits(console, told["hits"]))
         return
     conditions = [parse_condition(each) for each in filters or []]

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pipelines.cli.question import RoutesFile
 from pipelines.cli.run import Run, command
 from rag.errors import ExtraMissing
 
@@ -26,6 +27,7 @@ def serve(
     port: Annotated[
         int | None, typer.Option(min=0, max=65_535, help="0: any that is free.")
     ] = None,
+    routes: RoutesFile = None,
 ) -> None:
     """Answer questions over HTTP, until it is interrupted."""
     try:
@@ -46,7 +48,7 @@ def serve(
     line = listening(serving.host, serving.port)
     if not run.quiet:
         logging.getLogger("spanrag.access").setLevel(logging.INFO)
-    app = create_app(*open_parts(settings, create=True))
+    app = create_app(*open_parts(settings, routes, create=True))
     name, at = line.getsockname()[:2]
     run.err.print(f"listening at http://{f'[{name}]' if ':' in name else name}:{at}")
     config = uvicorn.Config(

@@ -26,10 +26,16 @@ class Hit(BaseModel):
 
 
 class Found(BaseModel):
-    """The chunks nearest to a question, best first."""
+    """The chunks nearest to a question, best first.
+
+    Of a server with routes: `searched` are those that the question went to, and `degraded` says
+    which could not be searched.
+    """
 
     question: str
     hits: list[Hit]
+    searched: list[str] = []
+    degraded: str = ""
 
 
 class CitationOut(BaseModel):

@@ -6,11 +6,12 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from http import HTTPMethod
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
@@ -30,9 +31,10 @@ from pipelines.serve.metrics import Metrics
 from pipelines.serve.problems import Problem, add_handlers, response
 from pipelines.serve.state import ServerState
 from pipelines.serve.traced import PROBES, Traced
+from rag.engine import Searched
 from rag.errors import ConfigError
 from rag.generation.base import Generator
-from rag.index import Index
+from rag.routing import RoutedIndex
 from rag.settings import ServeSettings, Settings
 
 __all__ = ["create_app", "require_safe"]
@@ -65,11 +67,12 @@ def require_safe(settings: ServeSettings) -> Keys:
     return keys
 
 
-def create_app(index: Index, generator: Generator) -> FastAPI:
+def create_app(index: Searched, generator: Generator) -> FastAPI:
     """The server's application over an open index.
 
     Args:
-        index: open, with the settings to serve by; it is closed when the server ends.
+        index: open, or several behind a router, with the settings to serve by; closed when the
+            server ends.
         generator: who writes answers.
 
     Raises:
@@ -77,16 +80,19 @@ def create_app(index: Index, generator: Generator) -> FastAPI:
     """
     settings = index.settings.serve
     keys = require_safe(settings)
-    jobs = Jobs(_jobs_folder(index.settings))
+    desk = Desk(index, generator)
+    jobs = _jobs(desk)
+    lost = index.lost if isinstance(index, RoutedIndex) else {}
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        desk = Desk(index, generator)
-        metrics = Metrics(desk.slots, jobs)
-        clerk = Clerk(jobs, desk, metrics.count_job)
+        for route, error in lost.items():
+            logging.getLogger(__name__).error("without the route %s: %s", route, error)
+        metrics = Metrics(desk.slots, lambda: sum(each.waiting for each in jobs.values()))
+        clerks = {route: Clerk(own, desk, metrics.count_job, route) for route, own in jobs.items()}
         rate = RateLimit(settings.requests_per_minute)
-        app.state.server = ServerState(keys, rate, desk, clerk, metrics)
-        running = [asyncio.create_task(clerk.run())]
+        app.state.server = ServerState(keys, rate, desk, clerks, metrics)
+        running = [asyncio.create_task(clerk.run()) for clerk in clerks.values()]
         if index.settings.store.kind == "server":
             running.append(asyncio.create_task(keep_up(desk)))
         try:
@@ -95,7 +101,8 @@ def create_app(index: Index, generator: Generator) -> FastAPI:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
-            jobs.close()
+            for own in jobs.values():
+                own.close()
             desk.close()
 
     app = FastAPI(
@@ -120,9 +127,24 @@ def create_app(index: Index, generator: Generator) -> FastAPI:
     return app
 
 
-def _jobs_folder(settings: Settings) -> Path:
+def _jobs(desk: Desk) -> dict[str, Jobs]:
+    """Those of each route."""
+    with ExitStack() as stack:
+        found = {}
+        for route, index in desk.indexes.items():
+            found[route] = Jobs(_jobs_folder(index.settings, route), route)
+            stack.callback(found[route].close)
+        stack.pop_all()
+    return found
+
+
+def _jobs_folder(settings: Settings, route: str) -> Path:
+    """Beside an embedded index, whoever serves it; else a folder for each route."""
     index = settings.store.path.resolve()
-    return settings.serve.jobs or index.with_name(f"{index.name}-jobs")
+    beside = index.with_name(f"{index.name}-jobs")
+    if settings.serve.jobs is None and settings.store.kind == "edge":
+        return beside
+    return (settings.serve.jobs or beside) / quote(route, safe="").replace(".", "%2E")
 
 
 class _Watched:

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, contextmanager, suppress
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from threading import Event, Lock
 from typing import Any, NamedTuple, TypeVar
 
 from pipelines.serve.explained import Explainer
 from pipelines.serve.limits import Slots
-from pipelines.serve.problems import Problem
+from pipelines.serve.problems import Problem, without_places
 from pipelines.serve.schemas import Options
-from rag.engine import QueryEngine
+from rag.engine import QueryEngine, Searched
 from rag.errors import ConfigError, StoreError
 from rag.generation.base import Generator
 from rag.index import Index
+from rag.ledger import TokenLedger
+from rag.routing import RoutedIndex
 from rag.store import Condition, Store
 from rag.trace import spanned
 from rag.types import Answer, Context, ScoredChunk
 
-__all__ = ["Asked", "Desk", "Finished", "Happening", "Staged", "Written"]
+__all__ = ["Asked", "Desk", "Finished", "Happening", "Looked", "Staged", "Written"]
 
 Found = TypeVar("Found")
 
@@ -41,6 +43,14 @@ class Asked:
     top_k: int | None = None
     conditions: tuple[Condition, ...] = ()
     explain: bool = False
+
+
+class Looked(NamedTuple):
+    """What a search found, best first; of several indexes, also in which, and which are missing."""
+
+    hits: list[ScoredChunk]
+    searched: tuple[str, ...] = ()
+    degraded: str = ""
 
 
 class Staged(NamedTuple):
@@ -83,11 +93,11 @@ class Desk:
     Language models answer several side by side.
 
     Args:
-        index: an open index, which it closes.
+        index: an open index, or several behind a router; it closes them.
         generator: who writes answers.
     """
 
-    def __init__(self, index: Index, generator: Generator) -> None:
+    def __init__(self, index: Searched, generator: Generator) -> None:
         settings = index.settings.serve
         self.index = index
         self.slots = Slots(settings.concurrency, settings.waiting)
@@ -98,28 +108,33 @@ class Desk:
         self._threads = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="question")
         self._engine = lru_cache(_ENGINES)(self._made)
 
+    @property
+    def indexes(self) -> Mapping[str, Index]:
+        """By the names of their routes; one that stands alone has none."""
+        return self.index.indexes if isinstance(self.index, RoutedIndex) else {"": self.index}
+
     async def search(
         self, question: str, top_k: int | None, conditions: Sequence[Condition]
-    ) -> list[ScoredChunk]:
+    ) -> Looked:
         """The nearest chunks.
 
         Raises:
             Problem: too many questions wait, or it took too long.
             StoreError: the index does not answer.
         """
-        found: list[ScoredChunk] = []
+        found: list[Looked] = []
         left = Event()
 
         @spanned("rag.search")
         def work() -> None:
             with self._turn(left):
-                found.extend(self.index.search(question, top_k=top_k, conditions=conditions))
+                found.append(_looked(self.index, question, top_k, conditions))
 
         try:
             await self._run(work)
         finally:
             left.set()
-        return found
+        return found[0]
 
     async def ask(self, asked: Asked) -> AsyncGenerator[Happening, None]:
         """What happens on the way to an answer, and the answer. Who stops listening stops it.
@@ -177,25 +192,42 @@ class Desk:
                     return what
         raise AssertionError("an answer or an error is the last that happens")
 
-    def look(self, at: Callable[[Store], Found]) -> Found:
-        """What is read of the store, whichever is served by then.
+    def look(self, at: Callable[[Store], Found | None]) -> tuple[str, Found] | None:
+        """The first that is read of a store, and of which route's; None where all have nothing.
 
         Raises:
-            StoreError: it does not answer.
+            StoreError: one does not answer.
         """
+        for route in self.indexes:
+            if (found := self._look(route, at)) is not None:
+                return route, found
+        return None
+
+    def require_answers(self) -> None:
+        """Have every store say how much it holds.
+
+        Raises:
+            StoreError: one does not answer.
+        """
+        for route in self.indexes:
+            self._look(route, lambda store: store.count())
+
+    def _look(self, route: str, at: Callable[[Store], Found]) -> Found:
+        """What is read of a route's store, whichever is served by then."""
         while True:
-            store = self.index.store
+            store = self.indexes[route].store
             try:
                 return at(store)
             except StoreError:
-                if store is self.index.store:  # or else another has taken its place
+                if store is self.indexes[route].store:  # or else another has taken its place
                     raise
 
-    def move(self, index: Index) -> None:
-        """Answer from another index from the next question on."""
+    def move(self, index: Index, route: str = "") -> None:
+        """Answer from another index (of a route) from the next question on."""
         with self._narrowing:  # nobody is at the old one
-            old, self.index = self.index, index
-            self._explainer = Explainer(index)
+            old, now = self.indexes[route], self.index
+            self.index = now.replaced(route, index) if isinstance(now, RoutedIndex) else index
+            self._explainer = Explainer(self.index)
             self._engine.cache_clear()
         old.close()
 
@@ -236,7 +268,7 @@ class Desk:
             elif left.is_set():
                 raise _Left
 
-        answer = engine.answer(gathered, watch=written)
+        answer = _for_clients(engine.answer(gathered, watch=written))
         explanation = None
         if asked.explain:
             with self._turn(left):  # it keeps the cores as busy as the stages do
@@ -244,9 +276,7 @@ class Desk:
         tell(Finished(answer, explanation))
 
     def _made(self, options: Options) -> QueryEngine:
-        index = self.index
-        settings = options.applied(index.settings)
-        own = Index(settings, index.store, index.embedder, index.sentences)
+        own = self.index.under(options.applied(self.index.settings))
         try:
             return QueryEngine(own, self._generator)
         except ConfigError as error:  # what the question asks for does not go together
@@ -270,6 +300,21 @@ class Desk:
             raise Problem(
                 504, "timeout", f"no answer within {self._timeout:g} s; ask for less"
             ) from None
+
+
+def _looked(
+    index: Searched, question: str, top_k: int | None, conditions: Sequence[Condition]
+) -> Looked:
+    if not isinstance(index, RoutedIndex):
+        return Looked(index.search(question, top_k=top_k, conditions=conditions))
+    found = index.retrieve(question, top_k=top_k, conditions=conditions)
+    return Looked(found.chunks, found.searched, without_places(found.degraded))
+
+
+def _for_clients(answer: Answer) -> Answer:
+    """With what a stage says of its failure, but for the hosts and folders that it names."""
+    entries = [replace(each, degraded=without_places(each.degraded)) for each in answer.ledger]
+    return replace(answer, ledger=TokenLedger(answer.ledger.unit, entries))
 
 
 def _settle(done: asyncio.Future[Any], give_back: Callable[[], None]) -> None:

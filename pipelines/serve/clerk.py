@@ -36,11 +36,15 @@ class Clerk:
         jobs: what waits.
         desk: answers from the index, and is handed the new one.
         count: is told the state of every job that is finished.
+        route: whose index it is, where there are several.
     """
 
-    def __init__(self, jobs: Jobs, desk: Desk, count: Callable[[str], None]) -> None:
+    def __init__(
+        self, jobs: Jobs, desk: Desk, count: Callable[[str], None], route: str = ""
+    ) -> None:
         self.jobs = jobs
         self._desk = desk
+        self._route = route
         self._count = count
         self._bell = asyncio.Event()
         self._writer = WriterProcess(desk.index.settings.telemetry)
@@ -99,7 +103,7 @@ class Clerk:
         Raises:
             WriterDied, RagError: what is not done waits on.
         """
-        index = self._desk.index
+        index = self._desk.indexes[self._route]
         store, settings = index.store, index.given
         if not isinstance(store, EdgeStore):
             done = _Round(self.jobs, todo)
@@ -114,7 +118,7 @@ class Clerk:
             return
         if any(job.report for job in done.now.values()):
             store = store.moved(copy)
-            self._desk.move(index.over(store))
+            self._desk.move(index.over(store), self._route)
         store.tidy()  # what was deleted is not to lie about in the old one
         self._finish_all(done, failure)
 

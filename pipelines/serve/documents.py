@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pipelines.serve.brought import namespace_of
 from pipelines.serve.callers import Admin, Ingester, Reader, state_of
+from pipelines.serve.clerk import Clerk
 from pipelines.serve.jobs import Brought, Job, Request
 from pipelines.serve.keys import TENANT_FIELD, Access, Role
 from pipelines.serve.problems import Problem
@@ -52,6 +54,9 @@ class PostIngest(Body):
         description="As `rag ingest` takes them; those of `serve.sources` only.",
     )
     prune: bool = Field(False, description="Retire documents that are gone from their source.")
+    route: str = Field(
+        "", max_length=200, description="Whose index to write to, of a server with routes."
+    )
 
     @model_validator(mode="after")
     def _something(self) -> PostIngest:
@@ -84,7 +89,9 @@ async def ingest(
     state = state_of(request)
     if body.sources or body.prune:
         _require_allowed(body.sources, caller, state)
+    clerk = _clerk_of(body.route, state)
     return await _submitted(
+        clerk,
         Request(
             kind="ingest",
             documents=tuple(body.documents),
@@ -92,7 +99,6 @@ async def ingest(
             prune=body.prune,
             tenant=caller.tenant,
         ),
-        state,
         response,
     )
 
@@ -101,13 +107,17 @@ async def ingest(
 async def jobs(request: HttpRequest, caller: Admin) -> list[Job]:
     """The newest hundred, the newest first."""
     _require_no_tenant(caller)
-    return await asyncio.to_thread(state_of(request).clerk.jobs.latest, _LISTED)
+    clerks = state_of(request).clerks.values()
+    found = [await asyncio.to_thread(each.jobs.latest, _LISTED) for each in clerks]
+    return sorted(chain(*found), key=lambda job: job.id, reverse=True)[:_LISTED]
 
 
 @router.get("/v1/jobs/{job_id}", response_model=Job)
 async def job(job_id: str, request: HttpRequest, caller: Ingester) -> Job:
     """How far a job is, and in the end its report."""
-    found = await asyncio.to_thread(state_of(request).clerk.jobs.find, job_id)
+    clerks = state_of(request).clerks.values()
+    kept = [await asyncio.to_thread(each.jobs.find, job_id) for each in clerks]
+    found = next(filter(None, kept), None)
     if found is None or (caller.tenant and caller.tenant != found[1]):
         raise Problem(404, "not_found", "there is no such job, or it was long ago")
     return _without_totals(found[0]) if caller.tenant else found[0]
@@ -120,23 +130,45 @@ async def document(doc_id: str, request: HttpRequest, caller: Reader) -> Documen
     found = await asyncio.to_thread(desk.look, lambda store: _read(doc_id, caller, store))
     if found is None:
         raise _NONE
-    return found
+    return found[1]
 
 
 @router.delete("/v1/documents/{doc_id}", status_code=202, response_model=Job)
 async def delete(doc_id: str, request: HttpRequest, response: Response, caller: Ingester) -> Job:
-    """Delete a document, by the `doc_id` of a hit or citation; the answer is a job."""
+    """Delete a document, by the `doc_id` of a hit or citation; the answer is a job.
+
+    Of a server with routes: the first that has it; ask again for the next.
+    """
     state = state_of(request)
-    if not await asyncio.to_thread(state.desk.look, lambda store: _owned(doc_id, caller, store)):
+    found = await asyncio.to_thread(
+        state.desk.look, lambda store: _owned(doc_id, caller, store) or None
+    )
+    if found is None:
         raise _NONE
     return await _submitted(
-        Request(kind="delete", doc_id=doc_id, tenant=caller.tenant), state, response
+        state.clerks[found[0]],
+        Request(kind="delete", doc_id=doc_id, tenant=caller.tenant),
+        response,
     )
 
 
-async def _submitted(request: Request, state: ServerState, response: Response) -> Job:
-    taken = await asyncio.to_thread(state.clerk.jobs.submit, request)
-    state.clerk.ring()
+def _clerk_of(route: str, state: ServerState) -> Clerk:
+    """Who writes to a route's index.
+
+    Raises:
+        Problem: there is no such route, or no route is named where there are several.
+    """
+    if route in state.clerks:
+        return state.clerks[route]
+    if "" in state.clerks:
+        raise Problem(400, "usage", "this server has one index and no routes; leave `route` out")
+    names = ", ".join(state.clerks)
+    raise Problem(400, "usage", f"`route` has to name the index to write to, one of: {names}")
+
+
+async def _submitted(clerk: Clerk, request: Request, response: Response) -> Job:
+    taken = await asyncio.to_thread(clerk.jobs.submit, request)
+    clerk.ring()
     response.headers["Location"] = f"/v1/jobs/{taken.id}"
     return taken
 

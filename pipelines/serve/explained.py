@@ -17,8 +17,8 @@ from rag.attribution import encoder_of, load_attributor
 from rag.attribution.base import Attributor, TokenScores
 from rag.clustering.clusters import find_clusters
 from rag.clustering.groups import group
+from rag.engine import Searched
 from rag.explain import kept_by_chunk
-from rag.index import Index
 from rag.pruning.protect import PROFILES, protected_spans
 from rag.spans import Span, SpanSet
 from rag.types import Chunk, Context, Passage
@@ -38,7 +38,7 @@ class Explainer:
         index: whose settings and embedder made the answers.
     """
 
-    def __init__(self, index: Index) -> None:
+    def __init__(self, index: Searched) -> None:
         self._settings = index.settings
         self._embedder = index.embedder
         self._sentences = index.sentences

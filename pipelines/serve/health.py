@@ -25,7 +25,7 @@ async def healthz() -> Health:
 @router.get("/readyz", response_model=Health)
 async def readyz(request: Request) -> Health:
     """Models are loaded, and the index answers."""
-    await asyncio.to_thread(state_of(request).desk.look, lambda store: store.count())
+    await asyncio.to_thread(state_of(request).desk.require_answers)
     return Health(status="ok")
 
 

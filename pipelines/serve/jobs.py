@@ -83,10 +83,12 @@ class Request(BaseModel):
 class Job(BaseModel):
     """A job, and how far it is: `done` of `total` documents. Its report is that of `rag ingest`.
 
-    `attempts` are those at which the process that writes, or the server, died.
+    `route` is whose index it writes to, where there are several. `attempts` are those at which the
+    process that writes, or the server, died.
     """
 
     id: str
+    route: str = ""
     kind: Literal["ingest", "delete"]
     state: State = "queued"
     submitted: str
@@ -119,13 +121,15 @@ class Jobs:
 
     Args:
         folder: made where it is not there, for its owner alone: it holds what was brought.
+        route: whose index they write to, where there are several.
 
     Raises:
         ConfigError: another server has it, or it cannot be written to.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, route: str = "") -> None:
         self.folder = folder
+        self._route = route
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with suppress(PermissionError):  # a volume may be somebody else's, and ours by group
@@ -168,6 +172,7 @@ class Jobs:
         """
         job = Job(
             id=f"{time.time_ns() // 1_000:014x}-{secrets.token_hex(4)}",
+            route=self._route,
             kind=request.kind,
             submitted=_now(),
         )

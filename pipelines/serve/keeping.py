@@ -7,7 +7,7 @@ import logging
 
 from pipelines.serve.asking import Desk
 from rag.errors import RagError
-from rag.index import open_again
+from rag.index import Index, open_again
 
 __all__ = ["keep_up"]
 
@@ -40,12 +40,22 @@ async def keep_up(desk: Desk) -> None:
 
 
 def _look(desk: Desk) -> None:
-    """Take up another index, if one is served. Questions wait for it only to change places.
+    """Take up other indexes, if such are served. Questions wait for it only to change places.
 
     Raises:
-        RagError: it cannot be looked for or opened; the desk goes on with what it has.
+        RagError: one cannot be looked for or opened; the desk goes on with what it has.
     """
-    now = desk.index
+    errors: list[RagError] = []
+    for route, index in desk.indexes.items():
+        try:
+            _take_up(desk, route, index)
+        except RagError as error:  # the others may be there
+            errors.append(error)
+    if errors:
+        raise errors[0]
+
+
+def _take_up(desk: Desk, route: str, now: Index) -> None:
     if now.store.is_served():
         return
     index = open_again(now.given, now.embedder)
@@ -56,5 +66,5 @@ def _look(desk: Desk) -> None:
         raise
     if index.embedder is now.embedder:
         index = now.over(index.store)
-    desk.move(index)
+    desk.move(index, route)
     logger.warning("another index is served now, built with %s", index.embedder.fingerprint)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from pipelines.serve.jobs import Jobs
 from pipelines.serve.limits import Slots
 from rag.ledger import TokenLedger
 
@@ -18,10 +19,10 @@ class Metrics:
 
     Args:
         slots: how many questions are under way is read from it when somebody looks.
-        jobs: and how many wait, from this.
+        waiting: and says how many jobs wait.
     """
 
-    def __init__(self, slots: Slots, jobs: Jobs) -> None:
+    def __init__(self, slots: Slots, waiting: Callable[[], int]) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "spanrag_requests", "Requests, by route and status.", ["route", "status"],
@@ -56,10 +57,10 @@ class Metrics:
             registry=self.registry,
         )  # fmt: skip
         under_way.set_function(lambda: slots.taken)
-        waiting = Gauge(
+        unfinished = Gauge(
             "spanrag_jobs_waiting", "Jobs that are not finished.", registry=self.registry
         )
-        waiting.set_function(lambda: jobs.waiting)
+        unfinished.set_function(waiting)
         self._jobs = Counter(
             "spanrag_jobs", "Jobs that are finished, by how they ended.", ["state"],
             registry=self.registry,

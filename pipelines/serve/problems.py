@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -24,7 +25,7 @@ from rag.errors import (
     UsageError,
 )
 
-__all__ = ["Problem", "add_handlers", "problem_json", "response", "told_outside"]
+__all__ = ["Problem", "add_handlers", "problem_json", "response", "told_outside", "without_places"]
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,10 @@ _SOON = {"Retry-After": "5"}  # the store may be back, or what took its place be
 
 _CODES = {404: "not_found", 405: "method", 408: "timeout", 413: "too_large"}
 """Of the refusals that are the framework's."""
+
+
+_PLACES = re.compile(r"\b[\w+.-]+://[^\s,;'\")]+|(?<![\w.~])~?/[^\s,;'\")]+")
+"""Addresses and absolute paths."""
 
 
 class Problem(Exception):
@@ -94,6 +99,18 @@ def told_outside(error: BaseException) -> dict[str, str]:
             logger.error("%s", error)
             return {"code": error.code, "message": message, "hint": _SEE_LOG}
     return {"code": error.code, "message": error.message, "hint": error.hint}
+
+
+def without_places(message: str) -> str:
+    """What went wrong, for clients; the log has the hosts and folders it names.
+
+    >>> without_places("without law: no index at /data/law.idx; http://llm:80/v1 does not answer")
+    'without law: no index at [...]; [...] does not answer'
+    """
+    told = _PLACES.sub("[...]", message)
+    if told != message:
+        logger.warning("%s", message)
+    return told
 
 
 def problem_json(problem: Problem) -> dict[str, Any]:

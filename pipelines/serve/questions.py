@@ -41,7 +41,7 @@ GONE = Response(status_code=499)
 router = APIRouter(tags=["questions"])
 
 
-@router.post("/v1/search", response_model=Found)
+@router.post("/v1/search", response_model=Found, response_model_exclude_unset=True)
 async def search(body: PostSearch, request: Request, caller: Asker) -> Any:
     """Find the chunks nearest to a question; no language model is asked."""
     desk = state_of(request).desk
@@ -49,8 +49,11 @@ async def search(body: PostSearch, request: Request, caller: Asker) -> Any:
     found = await unless_gone(request, desk.search(body.question, body.top_k, conditions))
     if found is None:
         return GONE
-    hits = [hit_to_json(each.chunk, each.score) for each in found]
-    return {"question": body.question, "hits": hits}
+    hits = [hit_to_json(each.chunk, each.score) for each in found.hits]
+    answer: dict[str, Any] = {"question": body.question, "hits": hits}
+    if found.searched:
+        answer |= {"searched": found.searched, "degraded": found.degraded}
+    return answer
 
 
 @router.post(

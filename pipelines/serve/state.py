@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipelines.serve.asking import Desk
@@ -15,10 +16,13 @@ __all__ = ["ServerState"]
 
 @dataclass(frozen=True, slots=True)
 class ServerState:
-    """Made when the server starts; the same for every request."""
+    """Made when the server starts; the same for every request.
+
+    A clerk for each route; of an index that stands alone, one without a name.
+    """
 
     keys: Keys
     rate: RateLimit
     desk: Desk
-    clerk: Clerk
+    clerks: Mapping[str, Clerk]
     metrics: Metrics

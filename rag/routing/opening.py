@@ -58,7 +58,7 @@ def open_routed(settings: Settings, path: Path) -> RoutedIndex:
             stack.callback(opened.close)
             own = opened.embedder, opened.sentences
             embedder, sentences = known.setdefault(opened.embedder.fingerprint, own)
-            indexes[name] = Index(opened.settings, opened.store, embedder, sentences)
+            indexes[name] = Index(opened.settings, opened.store, embedder, sentences, opened.given)
         if not indexes:
             why = "; ".join(f"{name}: {error.message}" for name, error in lost.items())
             raise StoreError(

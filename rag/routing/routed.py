@@ -107,6 +107,15 @@ class RoutedIndex:
         chunks = share_places(hits, routing.probabilities, top_k or self.settings.retrieval.top_k)
         return Found(chunks, routing, tuple(hits), why)
 
+    def under(self, settings: Settings) -> RoutedIndex:
+        """The same with another query path, so long as nobody closes this one."""
+        return RoutedIndex(settings, self.router, self.indexes, self.lost)
+
+    def replaced(self, route: str, index: Index) -> RoutedIndex:
+        """The same with another index of a route; who has the old one closes it."""
+        indexes = {**self.indexes, route: index}
+        return RoutedIndex(self.settings, self.router, indexes, self.lost)
+
     def close(self) -> None:
         """Let go of every index."""
         for index in self.indexes.values():

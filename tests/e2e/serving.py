@@ -43,10 +43,10 @@ def serving(where: Path, generation: dict[str, Any] | None = None, **serve: Any)
 
 
 @contextmanager
-def serving_as(settings: Settings) -> Iterator[str]:
-    """The address of a server with these settings."""
+def serving_as(settings: Settings, routes: Path | None = None) -> Iterator[str]:
+    """The address of a server with these settings, over the index they name or those of routes."""
     with listening("127.0.0.1", 0) as line:
-        app = create_app(*open_parts(settings, create=True))
+        app = create_app(*open_parts(settings, routes, create=True))
         config = uvicorn.Config(app, log_config=None, access_log=False)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([line],), daemon=True)

@@ -1,0 +1,185 @@
+"""A server over several indexes: a question goes to its domain's, and so does what is brought."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from forked import run_forked
+
+from connectors.registry import open_source
+from pipelines.ingest import ingest
+from pipelines.route import fit_routes
+from rag.index import open_index
+from rag.settings import Settings
+
+sys.path.insert(0, str(Path(__file__).parent))
+from serving import KEYS, TABLE, client, finished, metric, serving_as
+
+TEXTS = {
+    "zoo": [
+        "An adult otter eats about one kilogram of fish a day, mostly trout from the river. "
+        "Badgers dig their setts in sandy woodland soil and sleep there through the day.",
+        "The grey heron builds its nest in tall trees and stands still for hours to hunt. "
+        "A hedgehog rolls into a ball of spines when a fox comes near its nest of leaves.",
+        "Young seals are born with white fur and drink the milk of their mother for weeks. "
+        "The barn owl hears a mouse under the snow and drops on it without a sound.",
+    ],
+    "bank": [
+        "Net sales rose by four percent to 1.3 billion dollars in the third quarter. "
+        "The company pays a dividend of forty cents a share to its stockholders in June.",
+        "Interest on the bonds is due twice a year until the notes mature in 2031. "
+        "Operating costs fell because the loss on currency hedges was smaller than before.",
+        "The auditor found the consolidated balance sheet to be free of misstatement. "
+        "Cash flow from operations paid for the repurchase of two million shares.",
+    ],
+}
+OTTER = "What does an otter eat in a day?"
+DIVIDEND = "What dividend do stockholders get for a share?"
+LYNX = "The lynx that came to the zoo in May eats two hares and one roe deer a week."
+LYNXES = "What does the lynx at the zoo eat in a week?"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two indexes, the routes between them, and the same with an index that is not there."""
+    home = tmp_path_factory.mktemp("serve-routes")
+    for name, texts in TEXTS.items():
+        (home / name).mkdir()
+        for number, text in enumerate(texts):
+            (home / name / f"{number}.txt").write_text(text)
+        with open_index(Settings(store={"path": home / f"{name}.idx"}), create=True) as index:
+            ingest(index, [open_source(str(home / name))])
+    indexes = {name: str(home / f"{name}.idx") for name in TEXTS}
+    fitted = fit_routes(Settings(), indexes, coverage=0.6, most=2, texts=100)
+    fitted.routes.write(home / "routes.json")
+    shutil.copytree(home / "zoo.idx", home / "spare.idx")
+    there = {"zoo": str(home / "spare.idx"), "bank": str(home / "away.idx")}
+    fitted.routes.model_copy(update={"indexes": there}).write(home / "away.json")
+    return home
+
+
+@pytest.fixture(scope="module")
+def base(home: Path) -> Iterator[str]:
+    settings = Settings(
+        serve={"api_keys": TABLE, "requests_per_minute": 0, "sources": (str(home / "zoo"),)}
+    )
+    with serving_as(settings, home / "routes.json") as address:
+        yield address
+
+
+def hits(asking: httpx.Client, question: str) -> dict[str, Any]:
+    answer = asking.post("/v1/search", json={"question": question, "top_k": 50})
+    assert answer.is_success, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def test_a_question_goes_to_its_domain(base: str) -> None:
+    with client(base, "reader") as asking:
+        assert asking.get("/readyz").is_success
+        for question, route, fact in [
+            (OTTER, "zoo", "one kilogram of fish"),
+            (DIVIDEND, "bank", "forty cents"),
+        ]:
+            found = hits(asking, question)
+            assert (found["searched"][0], found["degraded"]) == (route, "")
+            answer = asking.post("/v1/query", json={"question": question, "explain": True}).json()
+            assert fact in answer["citations"][0]["quote"]
+            (retrieve,) = (each for each in answer["ledger"] if each["stage"] == "retrieve")
+            assert retrieve["note"].startswith(f"to {route} (")
+            assert answer["explanation"]["passages"]
+            at = answer["citations"][0]
+            document = asking.get(f"/v1/documents/{at['doc_id']}").json()  # whichever index has it
+            assert document["text"][at["start"] : at["end"]] == at["quote"]
+            chat = {"messages": [{"role": "user", "content": question}]}
+            said = asking.post("/v1/chat/completions", json=chat).json()
+            assert fact in said["spanrag"]["citations"][0]["quote"]
+
+
+def test_what_is_brought_goes_where_it_is_sent(base: str, home: Path) -> None:
+    with client(base, "admin") as asking:
+        document = {"id": "lynx", "text": LYNX}
+        unsent = asking.post("/v1/ingest", json={"documents": [document]})
+        assert unsent.status_code == 400
+        assert unsent.json()["detail"].endswith("one of: zoo, bank")
+        unknown = asking.post("/v1/ingest", json={"documents": [document], "route": "../zoo"})
+        assert unknown.status_code == 400
+
+        brought = {"documents": [document], "route": "zoo"}
+        job = finished(asking, asking.post("/v1/ingest", json=brought))
+        assert (job["state"], job["route"], job["report"]["documents"]) == ("done", "zoo", 4)
+        assert (home / "zoo.idx-jobs" / f"{job['id']}.job").exists()
+        other = {"documents": [{"id": "bond", "text": "The bond of May pays 3 percent."}]}
+        later = finished(asking, asking.post("/v1/ingest", json=other | {"route": "bank"}))
+        assert [each["id"] for each in asking.get("/v1/jobs").json()[:2]] == [
+            later["id"],
+            job["id"],
+        ]
+        assert metric(base, 'spanrag_jobs_total{state="done"}', "admin") >= 2
+
+        found = hits(asking, LYNXES)
+        (lynx,) = (each for each in found["hits"] if each["doc"] == "lynx")
+        assert (found["searched"][0], lynx["text"]) == ("zoo", LYNX)
+        answer = asking.post("/v1/query", json={"question": LYNXES}).json()
+        assert answer["citations"][0]["quote"] == LYNX
+
+        gone = finished(asking, asking.delete(f"/v1/documents/{lynx['doc_id']}"))
+        assert (gone["route"], gone["report"]["retired"]) == ("zoo", 1)
+        assert all(each["doc"] != "lynx" for each in hits(asking, LYNXES)["hits"])
+        assert asking.delete(f"/v1/documents/{lynx['doc_id']}").status_code == 404
+
+
+def test_a_command_brings_to_a_route(base: str, home: Path, tmp_path: Path) -> None:
+    (tmp_path / "lynx.txt").write_text(LYNX)
+    environment = os.environ | {"RAG_CLIENT__API_KEY": KEYS["admin"]}
+
+    def run(*arguments: str) -> tuple[int, str]:
+        code, out, err = run_forked(
+            [*arguments, "--server", base], tmp_path, environment, b"", timeout=240
+        )
+        return code, (out + err).decode()
+
+    code, said = run("ingest", str(home / "zoo"), "--route", "bank")
+    assert (code, "added 3" in said) == (0, True), said
+    code, said = run("ingest", str(home / "zoo"))
+    assert code == 2
+    assert "one of: zoo, bank" in said
+    code, said = run("search", OTTER)
+    assert code == 0
+    assert said.splitlines()[-1].startswith("to zoo")
+
+
+def test_a_tenant_has_its_own_in_every_index(base: str) -> None:
+    with client(base, "acme-writer") as bringing:
+        for route in TEXTS:
+            said = f"Acme keeps a plan for its lynx and its dividend in {route}."
+            body = {"documents": [{"id": f"plan-{route}", "text": said}], "route": route}
+            assert finished(bringing, bringing.post("/v1/ingest", json=body))["state"] == "done"
+    seen = {}
+    for who in ("acme", "apex"):
+        with client(base, who) as asking:
+            found = [
+                hit["doc"] for each in (LYNXES, DIVIDEND) for hit in hits(asking, each)["hits"]
+            ]
+            seen[who] = set(found)
+    assert seen == {"acme": {"plan-zoo", "plan-bank"}, "apex": set()}
+
+
+def test_an_index_that_is_gone_is_named_and_its_folder_is_not(home: Path) -> None:
+    with serving_as(Settings(), home / "away.json") as base, client(base) as asking:
+        found = hits(asking, DIVIDEND)
+        assert found["degraded"] == "without bank: no index at [...]"
+        assert found["searched"] == ["zoo"]
+        answer = asking.post("/v1/query", json={"question": DIVIDEND})
+        assert str(home) not in answer.text
+        assert "without bank" in answer.json()["ledger"][0]["degraded"]
+        body = {"documents": [{"id": "x", "text": "x"}], "route": "bank"}
+        refused = asking.post("/v1/ingest", json=body)
+        assert (refused.status_code, refused.json()["code"]) == (400, "usage")
