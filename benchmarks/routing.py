@@ -267,7 +267,7 @@ def retrieval_table(
     ways: Mapping[str, Sequence[Ranked]], asked: Sequence[Asked], chunks: ChunkMap
 ) -> str:
     """How each way ranks: nDCG and recall, by domain, and what it gains on the one index."""
-    figures = {way: _figures(ranked, asked, chunks) for way, ranked in ways.items()}
+    figures = {way: ranking_figures(ranked, asked, chunks) for way, ranked in ways.items()}
     base = figures["one index of everything"]
     labels = np.array([each.route for each in asked])
     rows = []
@@ -280,9 +280,10 @@ def retrieval_table(
     return table(columns, rows)
 
 
-def _figures(
+def ranking_figures(
     ways: Sequence[Ranked], asked: Sequence[Asked], chunks: ChunkMap
 ) -> NDArray[np.float64]:
+    """nDCG@10 and recall@10 of each question, shape (questions, 2)."""
     rows = []
     for ranked, each in zip(ways, asked, strict=True):
         found = [

@@ -312,8 +312,11 @@ def _looked(
 
 
 def _for_clients(answer: Answer) -> Answer:
-    """With what a stage says of its failure, but for the hosts and folders that it names."""
-    entries = [replace(each, degraded=without_places(each.degraded)) for each in answer.ledger]
+    """Without the hosts and folders that stages name where they say what failed."""
+    entries = [
+        replace(each, degraded=without_places(each.degraded), note=without_places(each.note))
+        for each in answer.ledger
+    ]
     return replace(answer, ledger=TokenLedger(answer.ledger.unit, entries))
 
 
