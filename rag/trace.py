@@ -22,7 +22,7 @@ from rag.errors import RagError
 from rag.ledger import Entry
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import Tracer, TracerProvider
+    from opentelemetry.trace import Span, Tracer, TracerProvider
 
 __all__ = [
     "Figures",
@@ -46,11 +46,16 @@ _NO_ARGUMENTS = inspect.signature(lambda: None).bind()
 def spanned(name: str) -> Iterator[Figures]:
     """A span of what happens within, told on both sides, with the figures that are put in.
 
-    Figures are read when it ends. As a decorator: of what happens in a function.
+    Figures are read when it ends. As a decorator: of what happens in a function. A handler of
+    LlamaIndex's dispatcher may open spans of OpenTelemetry itself, as LlamaIndex's own package
+    does: then the figures are put to its span, and ours would be the same once more.
     """
     figures: Figures = {}
-    with _dispatched(name, figures), _traced(name, figures):
-        yield figures
+    before = _current()
+    with _dispatched(name, figures):
+        bridged = _current() is not before
+        with _filled(figures) if bridged else _traced(name, figures):
+            yield figures
 
 
 @contextmanager
@@ -142,22 +147,30 @@ def _traced(name: str, figures: Figures) -> Iterator[None]:
     if tracer is None:
         yield
         return
-    from opentelemetry.trace import StatusCode
+    with (
+        tracer.start_as_current_span(name, record_exception=False, set_status_on_exception=False),
+        _filled(figures),
+    ):
+        yield
 
-    with tracer.start_as_current_span(
-        name, record_exception=False, set_status_on_exception=False
-    ) as span:
-        try:
-            yield
-        except Exception as error:
-            figures["error.type"] = code_of(error)
-            span.set_status(StatusCode.ERROR, code_of(error))
-            raise
-        except BaseException:
-            figures["spanrag.interrupted"] = True
-            raise
-        finally:
-            span.set_attributes(figures)
+
+@contextmanager
+def _filled(figures: Figures) -> Iterator[None]:
+    """Put figures, and what goes wrong, to the span of OpenTelemetry that is open here."""
+    from opentelemetry.trace import StatusCode, get_current_span
+
+    span = get_current_span()
+    try:
+        yield
+    except Exception as error:
+        figures["error.type"] = code_of(error)
+        span.set_status(StatusCode.ERROR, code_of(error))
+        raise
+    except BaseException:
+        figures["spanrag.interrupted"] = True
+        raise
+    finally:
+        span.set_attributes(figures)
 
 
 @contextmanager
@@ -185,6 +198,15 @@ def _dispatched(name: str, figures: Figures) -> Iterator[None]:
         dispatcher.span_exit(span_id, _NO_ARGUMENTS, result=dict(figures))
     finally:
         active_span_id.reset(outer)
+
+
+def _current() -> Span | None:
+    """The span of OpenTelemetry that is open here, where something has imported that."""
+    if "opentelemetry.trace" not in sys.modules:
+        return None
+    from opentelemetry.trace import get_current_span
+
+    return get_current_span()
 
 
 def _tracer() -> Tracer | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,17 @@ from forked import run_forked
 
 from connectors.registry import open_source
 from pipelines.ingest import ingest
+from pipelines.reindex import reindex
 from pipelines.route import fit_routes
+from pipelines.serve import clerk, keeping
+from rag.embedding.registry import with_model
 from rag.index import open_index
+from rag.routing.opening import at_route
 from rag.settings import Settings
 
 sys.path.insert(0, str(Path(__file__).parent))
-from serving import KEYS, TABLE, client, finished, metric, serving_as
+from qdrants import qdrant
+from serving import KEYS, TABLE, client, finished, metric, serving_as, until
 
 TEXTS = {
     "zoo": [
@@ -170,6 +175,37 @@ def test_a_tenant_has_its_own_in_every_index(base: str) -> None:
             ]
             seen[who] = set(found)
     assert seen == {"acme": {"plan-zoo", "plan-bank"}, "apex": set()}
+
+
+def test_routes_may_be_collections_of_a_server(
+    tmp_path: Path, home: Path, tiny_bert: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (clerk, keeping):
+        monkeypatch.setattr(module, "_LOOK", 0.2)
+    server = qdrant(tmp_path / "qdrant")
+    settings = Settings(
+        store=server.store(path=tmp_path / "index"),
+        chunking={"size": 60},
+        serve={"requests_per_minute": 0},
+    )
+    collections = {name: server.store()["collection"] for name in TEXTS}
+    zoo = at_route(settings, collections["zoo"])
+    for name, collection in collections.items():
+        with open_index(at_route(settings, collection), create=True) as index:
+            ingest(index, [open_source(str(home / name))])
+    fitted = fit_routes(settings, collections, coverage=0.6, most=2, texts=100)
+    fitted.routes.write(tmp_path / "routes.json")
+    with serving_as(settings, tmp_path / "routes.json") as base, client(base) as asking:
+        assert hits(asking, DIVIDEND)["searched"] == ["bank"]
+        other = with_model(settings.embedding, str(tiny_bert("otters eat fish")))
+        with open_index(zoo) as index:
+            assert reindex(index.store, zoo.model_copy(update={"embedding": other})).swapped
+        body = {"documents": [{"id": "lynx", "text": LYNX}], "route": "zoo"}
+        assert finished(asking, asking.post("/v1/ingest", json=body))["state"] == "done"
+        # It is in the new collection alone, which is taken up without a restart.
+        until(lambda: any(hit["doc"] == "lynx" for hit in hits(asking, LYNXES)["hits"]))
+        assert (tmp_path / "index-jobs" / "zoo" / "lock").exists()
+    server.close()
 
 
 def test_an_index_that_is_gone_is_named_and_its_folder_is_not(home: Path) -> None:

@@ -13,9 +13,16 @@ from llama_index.core.base.llms.types import CompletionResponse, LLMMetadata
 from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.instrumentation.span_handlers import SimpleSpanHandler
 from llama_index.core.llms import CustomLLM
+from opentelemetry.context import attach, detach
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import SpanKind, StatusCode, get_current_span
+from opentelemetry.trace import (
+    SpanKind,
+    StatusCode,
+    get_current_span,
+    get_tracer,
+    set_span_in_context,
+)
 
 from rag.engine import QueryEngine
 from rag.errors import ModelError
@@ -281,6 +288,54 @@ def test_a_handler_of_llama_index_sees_the_stages_and_its_own_calls_under_them(
         "Parrot.complete": "Parrot.chat",
     }
     assert not handler.open_spans
+
+
+class Bridge(SimpleSpanHandler):
+    """Opens a span of OpenTelemetry for each of the dispatcher's, as LlamaIndex's own package."""
+
+    def new_span(self, id_: str, *args: Any, **kwargs: Any) -> Any:
+        span = get_tracer("llama_index").start_span(id_.partition("-")[0])
+        OPENED[id_] = span, attach(set_span_in_context(span))
+        return super().new_span(id_, *args, **kwargs)
+
+    def prepare_to_exit_span(self, id_: str, *args: Any, **kwargs: Any) -> Any:
+        span, token = OPENED.pop(id_)
+        detach(token)
+        span.end()
+        return super().prepare_to_exit_span(id_, *args, **kwargs)
+
+    prepare_to_drop_span = prepare_to_exit_span
+
+
+OPENED: dict[str, Any] = {}
+
+
+def test_a_handler_that_makes_spans_of_its_own_is_given_the_figures_and_none_comes_twice(
+    index: Index, spans: InMemorySpanExporter
+) -> None:
+    root = get_dispatcher()
+    before = list(root.span_handlers)
+    root.add_span_handler(Bridge())
+    try:
+        answer = QueryEngine(index, writer(index)).query(QUESTION)
+        spans_of_it = spans.get_finished_spans()
+        spans.clear()
+        with pytest.raises(ModelError):
+            QueryEngine(index, writer(index, fails=True)).query(QUESTION)
+    finally:
+        root.span_handlers = before
+    stages = ("retrieve", "cluster", "select", "generate", "verify")
+    found = {span.name: span for span in spans_of_it}
+    assert len(found) == len(spans_of_it)
+    assert {*(f"rag.{each}" for each in stages), "rag.query", "chat parrot"} < set(found)
+    by_id = {span.context.span_id: name for name, span in found.items()}
+    above = {name: by_id.get(span.parent.span_id) for name, span in found.items() if span.parent}
+    assert {above[f"rag.{stage}"] for stage in stages} == {"rag.query"}
+    assert (above["chat parrot"], above["Parrot.chat"]) == ("rag.generate", "chat parrot")
+    (retrieved, *_) = answer.ledger
+    assert dict(found["rag.retrieve"].attributes) == booked(retrieved)
+    (failed,) = (span for span in spans.get_finished_spans() if span.name == "rag.query")
+    assert dict(failed.attributes) == {"error.type": "model"}
 
 
 def test_a_handler_of_llama_index_is_told_the_figures_and_of_failures(index: Index) -> None:
