@@ -10,7 +10,7 @@ from rag.engine import QueryEngine, Searched
 from rag.generation import load_generator
 from rag.generation.base import Generator
 from rag.index import open_index
-from rag.routing import open_routed
+from rag.routing import RoutedIndex, open_routed
 from rag.settings import Settings
 
 __all__ = ["open_engine", "open_parts", "open_searched"]
@@ -43,6 +43,9 @@ def open_parts(
 ) -> tuple[Searched, Generator]:
     """The parts of a query engine, for who makes several of them, and closes the index.
 
+    They are to last: where one of the indexes of a routes file cannot be opened, none is, and every
+    embedder is loaded.
+
     Args:
         settings: which index and which generator.
         routes: a routes file, whose indexes take the place of that one.
@@ -54,6 +57,8 @@ def open_parts(
     index: Searched
     index = open_index(settings, create=create) if routes is None else open_routed(settings, routes)
     try:
+        if isinstance(index, RoutedIndex):
+            index.require_whole()
         return index, _generator(settings, index)
     except BaseException:
         index.close()

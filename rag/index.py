@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 from rag.chunking import Chunker, RecursiveChunker, SentenceChunker, TokenChunker
 from rag.embedding.base import Embedder, Vectors
@@ -16,7 +16,7 @@ from rag.embedding.registry import load_embedder, record_of, resolved
 from rag.errors import ConfigError, IndexMismatch, IndexMissing
 from rag.manifest import IndexManifest
 from rag.retrieval.hybrid import HybridRetriever
-from rag.settings import ChunkingSettings, Settings
+from rag.settings import ChunkingSettings, LexicalSettings, Settings
 from rag.store import Condition, Store, open_store
 from rag.types import Chunk, Document, ScoredChunk
 
@@ -29,6 +29,7 @@ __all__ = [
     "open_again",
     "open_index",
     "require_window",
+    "settings_as_built",
 ]
 
 CHUNKERS = {kind.kind: kind for kind in (SentenceChunker, RecursiveChunker, TokenChunker)}
@@ -98,6 +99,7 @@ class Index(Encoder):
         sentences: the same embedder with a memory, where others share it: stages look at the
             same sentences, and often again.
         given: the settings before `auto` was found out: with them, whatever is served is opened.
+        as_built: as `open_index` was told.
     """
 
     def __init__(
@@ -107,8 +109,11 @@ class Index(Encoder):
         embedder: Embedder,
         sentences: RememberingEmbedder | None = None,
         given: Settings | None = None,
+        *,
+        as_built: bool = False,
     ) -> None:
         super().__init__(settings, embedder)
+        self.as_built = as_built
         self.store = store
         self.given = given or settings
         self.sentences = sentences or RememberingEmbedder(embedder)
@@ -126,11 +131,26 @@ class Index(Encoder):
 
     def over(self, store: Store) -> Index:
         """The same over another store that holds what this one's does, or more."""
-        return Index(self.settings, store, self.embedder, self.sentences, self.given)
+        return self._with(store=store)
 
     def under(self, settings: Settings) -> Index:
         """The same with another query path, so long as nobody closes this one."""
-        return Index(settings, self.store, self.embedder, self.sentences, self.given)
+        return self._with(settings=settings)
+
+    def sharing(self, embedder: Embedder, sentences: RememberingEmbedder) -> Index:
+        """The same with an embedder, and its memory, that others use as well."""
+        return self._with(embedder=embedder, sentences=sentences)
+
+    def _with(self, **changed: Any) -> Index:
+        parts: dict[str, Any] = {
+            "settings": self.settings,
+            "store": self.store,
+            "embedder": self.embedder,
+            "sentences": self.sentences,
+            "given": self.given,
+            "as_built": self.as_built,
+        }
+        return Index(**parts | changed)
 
     def close(self) -> None:
         """Let go of the index."""
@@ -144,7 +164,11 @@ class Index(Encoder):
 
 
 def open_index(
-    settings: Settings, *, create: bool = False, embedder: Embedder | None = None
+    settings: Settings,
+    *,
+    create: bool = False,
+    embedder: Embedder | None = None,
+    as_built: bool = False,
 ) -> Index:
     """Open the index the settings name, built with the models the settings name.
 
@@ -155,6 +179,8 @@ def open_index(
         settings: from `rag.settings.load_settings`.
         create: make a new index where there is none.
         embedder: the one the settings name, where it is loaded already.
+        as_built: chunks, words and embedder are those of its manifest, whatever the settings say:
+            several indexes may each have been built under a profile of its own.
 
     Raises:
         IndexMissing: there is no index, and `create` is false.
@@ -174,26 +200,53 @@ def open_index(
         store = open_store(settings.store, index_manifest(settings, embedder, embedder.dimension))
     try:
         found = store.manifest()
+        given, settings = settings, settings_as_built(settings, found) if as_built else settings
         embedding = resolved(settings.embedding, found.model)
-        given, settings = settings, settings.model_copy(update={"embedding": embedding})
+        settings = settings.model_copy(update={"embedding": embedding})
         embedder = embedder or load_embedder(embedding, offline=settings.offline)
         found.require(index_manifest(settings, embedder, found.dimension))
-        return Index(settings, store, embedder, given=given)
+        return Index(settings, store, embedder, given=given, as_built=as_built)
     except BaseException:
         store.close()
         raise
 
 
-def open_again(settings: Settings, embedder: Embedder, *, create: bool = False) -> Index:
+def open_again(
+    settings: Settings, embedder: Embedder, *, create: bool = False, as_built: bool = False
+) -> Index:
     """Open the index the settings name, with an embedder that is loaded if it is still the one.
 
     Raises:
         StoreError, IndexMismatch, ModelError: as `open_index`.
     """
     try:
-        return open_index(settings, create=create, embedder=embedder)
+        return open_index(settings, create=create, embedder=embedder, as_built=as_built)
     except IndexMismatch:
-        return open_index(settings, create=create)
+        return open_index(settings, create=create, as_built=as_built)
+
+
+def settings_as_built(settings: Settings, manifest: IndexManifest) -> Settings:
+    """The settings with chunks and words as the manifest has them, and its embedder.
+
+    What the manifest says in words of another version stays as it is set.
+    """
+    kind, _, rest = manifest.chunker.partition(":")
+    size, _, overlap = rest.rpartition(":")[2].partition("/")
+    _, _, language = manifest.lexical.partition(":")
+    embedding = settings.embedding.model_copy(update={"kind": "auto"})
+    update: dict[str, Any] = {"embedding": embedding}
+    if kind in CHUNKERS and size.isdigit() and overlap.isdigit():
+        update["chunking"] = ChunkingSettings.model_validate(
+            {
+                "kind": kind,
+                "size": int(size),
+                "overlap": int(overlap),
+                "header_tokens": manifest.header_tokens,
+            }
+        )
+    if language:
+        update["lexical"] = LexicalSettings(language=language)
+    return settings.model_copy(update=update)
 
 
 def largest_chunk(embedder: Embedder, header_tokens: int) -> int:

@@ -76,7 +76,9 @@ def ingest(
             raise UsageError(
                 "--server knows neither --dry-run nor --workers nor --engine", hint="leave it out"
             )
-        _ingest_there(run, there, {"sources": _whole(sources), "prune": prune, "route": route})
+        body = {"sources": _whole(sources), "prune": prune}
+        # An older server knows no routes.
+        _ingest_there(run, there, body | ({"route": route} if route else {}))
         return
     if route:
         raise UsageError("--route is for a server with routes", hint="name it with --server")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Set
 from contextlib import ExitStack, asynccontextmanager
 from http import HTTPMethod
 from importlib.metadata import version
@@ -23,7 +23,7 @@ from pipelines.serve.asking import Desk
 from pipelines.serve.bodies import BoundedBodies
 from pipelines.serve.callers import Admission, is_loopback
 from pipelines.serve.clerk import Clerk
-from pipelines.serve.jobs import Jobs
+from pipelines.serve.jobs import REQUEST, Jobs
 from pipelines.serve.keeping import keep_up
 from pipelines.serve.keys import Keys
 from pipelines.serve.limits import RateLimit
@@ -34,7 +34,6 @@ from pipelines.serve.traced import PROBES, Traced
 from rag.engine import Searched
 from rag.errors import ConfigError
 from rag.generation.base import Generator
-from rag.routing import RoutedIndex
 from rag.settings import ServeSettings, Settings
 
 __all__ = ["create_app", "require_safe"]
@@ -82,12 +81,9 @@ def create_app(index: Searched, generator: Generator) -> FastAPI:
     keys = require_safe(settings)
     desk = Desk(index, generator)
     jobs = _jobs(desk)
-    lost = index.lost if isinstance(index, RoutedIndex) else {}
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        for route, error in lost.items():
-            logging.getLogger(__name__).error("without the route %s: %s", route, error)
         metrics = Metrics(desk.slots, lambda: sum(each.waiting for each in jobs.values()))
         clerks = {route: Clerk(own, desk, metrics.count_job, route) for route, own in jobs.items()}
         rate = RateLimit(settings.requests_per_minute)
@@ -130,21 +126,34 @@ def create_app(index: Searched, generator: Generator) -> FastAPI:
 def _jobs(desk: Desk) -> dict[str, Jobs]:
     """Those of each route."""
     with ExitStack() as stack:
-        found = {}
+        found: dict[str, Jobs] = {}
+        near: set[Path] = set()
         for route, index in desk.indexes.items():
-            found[route] = Jobs(_jobs_folder(index.settings, route), route)
+            base = _jobs_folder(index.settings)
+            own = base / quote(route, safe="").replace(".", "%2E")
+            if index.settings.serve.jobs is None and index.settings.store.kind == "edge":
+                own = base  # beside the index, whoever serves it
+            found[route] = Jobs(own, route)
             stack.callback(found[route].close)
+            near |= {base, *base.glob("*/")}
+        _tell_of_strangers(near - {own.folder for own in found.values()})
         stack.pop_all()
     return found
 
 
-def _jobs_folder(settings: Settings, route: str) -> Path:
-    """Beside an embedded index, whoever serves it; else a folder for each route."""
+def _jobs_folder(settings: Settings) -> Path:
     index = settings.store.path.resolve()
-    beside = index.with_name(f"{index.name}-jobs")
-    if settings.serve.jobs is None and settings.store.kind == "edge":
-        return beside
-    return (settings.serve.jobs or beside) / quote(route, safe="").replace(".", "%2E")
+    return settings.serve.jobs or index.with_name(f"{index.name}-jobs")
+
+
+def _tell_of_strangers(folders: Set[Path]) -> None:
+    """Log where jobs wait that this server does not do."""
+    for each in sorted(folders):
+        if any(each.glob(f"*{REQUEST}")):
+            logging.getLogger(__name__).error(
+                "jobs wait in %s for a server with other routes, or none: start that one again",
+                each,
+            )
 
 
 class _Watched:

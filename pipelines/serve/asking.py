@@ -28,7 +28,7 @@ from rag.types import Answer, Context, ScoredChunk
 
 __all__ = ["Asked", "Desk", "Finished", "Happening", "Looked", "Staged", "Written"]
 
-Found = TypeVar("Found")
+Read = TypeVar("Read")
 
 AS_SET = Options()
 _ENGINES = 32  # ways to answer that are kept ready
@@ -104,6 +104,7 @@ class Desk:
         self._generator = generator
         self._explainer = Explainer(index)
         self._timeout = settings.timeout
+        self.writing = Lock()  # of several that would write one does: each keeps every core busy
         self._narrowing = Lock()
         self._threads = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="question")
         self._engine = lru_cache(_ENGINES)(self._made)
@@ -192,27 +193,34 @@ class Desk:
                     return what
         raise AssertionError("an answer or an error is the last that happens")
 
-    def look(self, at: Callable[[Store], Found | None]) -> tuple[str, Found] | None:
+    def look(self, at: Callable[[Store], Read | None]) -> tuple[str, Read] | None:
         """The first that is read of a store, and of which route's; None where all have nothing.
 
         Raises:
-            StoreError: one does not answer.
+            StoreError: one does not answer, and no other has anything.
         """
+        away: StoreError | None = None
         for route in self.indexes:
-            if (found := self._look(route, at)) is not None:
+            try:
+                found = self._look(route, at)
+            except StoreError as error:
+                away = away or error
+                continue
+            if found is not None:
                 return route, found
+        if away:
+            raise away
         return None
 
-    def require_answers(self) -> None:
-        """Have every store say how much it holds.
+    def look_at_all(self, at: Callable[[Store], Read]) -> dict[str, Read]:
+        """What is read of every route's store.
 
         Raises:
             StoreError: one does not answer.
         """
-        for route in self.indexes:
-            self._look(route, lambda store: store.count())
+        return {route: self._look(route, at) for route in self.indexes}
 
-    def _look(self, route: str, at: Callable[[Store], Found]) -> Found:
+    def _look(self, route: str, at: Callable[[Store], Read]) -> Read:
         """What is read of a route's store, whichever is served by then."""
         while True:
             store = self.indexes[route].store

@@ -1,5 +1,7 @@
 """Who has jobs done: one process at a time that writes, beside the one that answers.
 
+Of several indexes each has a clerk, and a process that writes; the clerks take turns.
+
 An embedded index has one owner, which answers questions; so the writer works on a copy of it, and
 the copy takes its place when a round of jobs is done. On a server both work on the same
 collection. Either way what a killed process leaves behind is done again: ingest converges.
@@ -10,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from pipelines.serve.asking import Desk
@@ -48,6 +51,8 @@ class Clerk:
         self._count = count
         self._bell = asyncio.Event()
         self._writer = WriterProcess(desk.index.settings.telemetry)
+        # A round may take hours: the threads that all others share are not for that.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"clerk-{route}")
 
     def ring(self) -> None:
         """There is something to do."""
@@ -59,14 +64,14 @@ class Clerk:
         round_: asyncio.Future[bool] | None = None
         try:
             while True:
-                round_ = asyncio.ensure_future(asyncio.to_thread(self._round))
+                round_ = asyncio.get_running_loop().run_in_executor(self._thread, self._round)
                 try:
                     found = await asyncio.shield(round_)
                     pause = _LOOK
                     if found:
                         continue
                 except Exception as error:  # noqa: BLE001  whatever it is, they wait on
-                    _tell(error)
+                    self._tell(error)
                     await asyncio.sleep(pause)
                     pause = min(2 * pause, _LONGEST)
                     continue
@@ -78,6 +83,7 @@ class Clerk:
             if round_ is not None:  # its thread does not end with its task
                 await asyncio.gather(round_, return_exceptions=True)
             await asyncio.to_thread(self._writer.close)
+            self._thread.shutdown()
 
     def _round(self) -> bool:
         """Do what waits, or a part of it; whether there was anything.
@@ -87,7 +93,8 @@ class Clerk:
         """
         todo = self.jobs.next_round()
         if hopeful := [job for job in todo if not self._is_hopeless(job)]:
-            self._do(hopeful)
+            with self._desk.writing:
+                self._do(hopeful)
         elif not todo:
             self._writer.rest()
         return bool(todo)
@@ -123,7 +130,9 @@ class Clerk:
         self._finish_all(done, failure)
 
     def _write(self, settings: Settings, done: _Round) -> WriterDied | RagError | None:
-        return self._writer.do(Order(settings, self.jobs.folder, list(done.now)), done.hear)
+        as_built = self._desk.indexes[self._route].as_built
+        order = Order(settings, self.jobs.folder, list(done.now), as_built)
+        return self._writer.do(order, done.hear)
 
     def _finish_all(self, done: _Round, failure: WriterDied | RagError | None) -> None:
         """Put away what is finished; the rest is done another time."""
@@ -136,16 +145,16 @@ class Clerk:
             if not self._writer.stopped:
                 raise failure
 
+    def _tell(self, error: Exception) -> None:
+        """To the log; where it is foreseen, in a line."""
+        whose = f"jobs of {self._route}" if self._route else "jobs"
+        foreseen = isinstance(error, RagError)
+        logger.error("%s wait: %s", whose, error, exc_info=None if foreseen else error)
+
     def _finish(self, job: Job) -> None:
         state = "failed" if job.error else "done"
         self.jobs.finish(job.model_copy(update={"state": state}))
         self._count(state)
-
-
-def _tell(error: Exception) -> None:
-    """To the log; where it is foreseen, in a line."""
-    foreseen = isinstance(error, RagError)
-    logger.error("jobs wait: %s", error, exc_info=None if foreseen else error)
 
 
 class _Round:

@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from fastapi import Request as HttpRequest
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -76,6 +76,13 @@ class DocumentOut(BaseModel):
     text: str
 
 
+Revision = Annotated[
+    str, Query(max_length=200, description="That of a hit or citation, of a server with routes.")
+]
+Route = Annotated[
+    str, Query(max_length=200, description="From whose index, where several routes hold it.")
+]
+
 _LISTED = 100
 _OF_THE_INDEX = ("documents", "chunks", "tokens")
 _NONE = Problem(404, "not_found", "there is no such document")
@@ -124,29 +131,45 @@ async def job(job_id: str, request: HttpRequest, caller: Ingester) -> Job:
 
 
 @router.get("/v1/documents/{doc_id}", response_model=DocumentOut)
-async def document(doc_id: str, request: HttpRequest, caller: Reader) -> DocumentOut:
-    """The text of a document: what the offsets of hits and citations are offsets of."""
+async def document(
+    doc_id: str, request: HttpRequest, caller: Reader, revision: Revision = ""
+) -> DocumentOut:
+    """The text of a document: what the offsets of hits and citations are offsets of.
+
+    Several routes may hold different revisions of it: with that of a hit or citation it is the one
+    they are of, or the first where it is gone.
+    """
     desk = state_of(request).desk
-    found = await asyncio.to_thread(desk.look, lambda store: _read(doc_id, caller, store))
+
+    def of_revision(store: Store) -> DocumentOut | None:
+        found = _read(doc_id, caller, store)
+        return found if found and revision in ("", found.revision) else None
+
+    found = await asyncio.to_thread(desk.look, of_revision)
+    if found is None and revision:
+        found = await asyncio.to_thread(desk.look, lambda store: _read(doc_id, caller, store))
     if found is None:
         raise _NONE
     return found[1]
 
 
 @router.delete("/v1/documents/{doc_id}", status_code=202, response_model=Job)
-async def delete(doc_id: str, request: HttpRequest, response: Response, caller: Ingester) -> Job:
-    """Delete a document, by the `doc_id` of a hit or citation; the answer is a job.
-
-    Of a server with routes: the first that has it; ask again for the next.
-    """
+async def delete(
+    doc_id: str, request: HttpRequest, response: Response, caller: Ingester, route: Route = ""
+) -> Job:
+    """Delete a document, by the `doc_id` of a hit or citation; the answer is a job."""
     state = state_of(request)
-    found = await asyncio.to_thread(
-        state.desk.look, lambda store: _owned(doc_id, caller, store) or None
+    owned = await asyncio.to_thread(
+        state.desk.look_at_all, lambda store: _owned(doc_id, caller, store)
     )
-    if found is None:
+    having = [name for name, has in owned.items() if has and route in ("", name)]
+    if not having:
         raise _NONE
+    if len(having) > 1:
+        names = ", ".join(having)
+        raise Problem(400, "usage", f"several routes hold it; say `?route=`, one of: {names}")
     return await _submitted(
-        state.clerks[found[0]],
+        state.clerks[having[0]],
         Request(kind="delete", doc_id=doc_id, tenant=caller.tenant),
         response,
     )

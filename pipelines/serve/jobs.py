@@ -21,7 +21,7 @@ from pipelines.serve.schemas import Body
 from rag.errors import ConfigError
 from rag.trace import carried
 
-__all__ = ["Brought", "Job", "Jobs", "Request", "read_request"]
+__all__ = ["REQUEST", "Brought", "Job", "Jobs", "Request", "read_request"]
 
 _ID = re.compile(r"[0-9a-f]{14}-[0-9a-f]{8}")
 _MOST_WAITING = 1_000
@@ -31,7 +31,7 @@ _MOST_KEPT = 1_000  # finished ones
 _ROUND = 200  # jobs that are served together, at most
 _ROUND_BYTES = 64 << 20  # that they brought, unless the first by itself brought more
 _MOST_FACTS = 64  # of a document
-_JOB, _REQUEST = ".job", ".request"
+_JOB, REQUEST = ".job", ".request"
 
 Word = Annotated[str, StringConstraints(max_length=10_000)]
 """Constrained, or half a surrogate pair would pass: pydantic takes it for a `str` of a union."""
@@ -182,12 +182,12 @@ class Jobs:
             self._require_room(request.tenant, len(content))
             self._waiting[job.id] = _Waiting(request.tenant, len(content), written=False)
         try:
-            self._write(f"{job.id}{_REQUEST}", content)
+            self._write(f"{job.id}{REQUEST}", content)
             self._note(job, request.tenant)
             self._waiting[job.id] = _Waiting(request.tenant, len(content))
         except OSError as error:
             self._forget(job.id)
-            (self.folder / f"{job.id}{_REQUEST}").unlink(missing_ok=True)
+            (self.folder / f"{job.id}{REQUEST}").unlink(missing_ok=True)
             logger.error("a job could not be written down: %s", error)  # noqa: TRY400  no bug
             raise _full("jobs cannot be written down now; try again later") from None
         return job
@@ -228,7 +228,7 @@ class Jobs:
     def finish(self, job: Job) -> None:
         """Note what became of a job; what it brought along is let go."""
         self.update(job.model_copy(update={"finished": _now()}))
-        (self.folder / f"{job.id}{_REQUEST}").unlink(missing_ok=True)
+        (self.folder / f"{job.id}{REQUEST}").unlink(missing_ok=True)
         self._forget(job.id)
         finished = sorted(set(self._names(_JOB)) - set(self._waiting))
         for old in finished[:-_MOST_KEPT]:
@@ -239,8 +239,8 @@ class Jobs:
         for part in self.folder.glob("*.part"):
             part.unlink()
         known = set(self._names(_JOB))
-        for job_id in self._names(_REQUEST):
-            path = self.folder / f"{job_id}{_REQUEST}"
+        for job_id in self._names(REQUEST):
+            path = self.folder / f"{job_id}{REQUEST}"
             kept = self._kept(job_id)
             if job_id not in known or (kept and kept.job.finished):
                 path.unlink()  # nobody was told of it yet; or it is done
@@ -265,7 +265,7 @@ class Jobs:
             return None
 
     def _put_aside(self, job_id: str) -> None:
-        for suffix in (_JOB, _REQUEST):
+        for suffix in (_JOB, REQUEST):
             path = self.folder / f"{job_id}{suffix}"
             with suppress(FileNotFoundError):
                 os.replace(path, path.with_name(f"{path.name}.bad"))
@@ -310,7 +310,7 @@ def read_request(folder: Path, job_id: str) -> Request:
     Raises:
         OSError, ValueError: it cannot be read any more.
     """
-    return Request.model_validate_json((folder / f"{job_id}{_REQUEST}").read_bytes())
+    return Request.model_validate_json((folder / f"{job_id}{REQUEST}").read_bytes())
 
 
 def _private(path: str, flags: int) -> int:

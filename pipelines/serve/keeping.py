@@ -7,7 +7,7 @@ import logging
 
 from pipelines.serve.asking import Desk
 from rag.errors import RagError
-from rag.index import Index, open_again
+from rag.index import open_again
 
 __all__ = ["keep_up"]
 
@@ -21,50 +21,50 @@ async def keep_up(desk: Desk) -> None:
 
     An embedded index needs none of it: nobody else can have another served while it is open.
     """
-    told = ""
+    told = dict.fromkeys(desk.indexes, "")
     while True:
         await asyncio.sleep(_LOOK)
-        look = asyncio.ensure_future(asyncio.to_thread(_look, desk))
-        try:
-            await asyncio.shield(look)
-            told = ""
-        except asyncio.CancelledError:
-            await asyncio.gather(look, return_exceptions=True)  # its thread does not end with us
-            raise
-        except RagError as error:
-            if str(error) != told:  # a server may be away for hours
-                told = str(error)
-                logger.error("what is served now cannot be taken up: %s", told)  # noqa: TRY400
-        except Exception:
-            logger.exception("what is served now cannot be taken up")
+        for route in told:
+            told[route] = await _kept_up(desk, route, told[route])
 
 
-def _look(desk: Desk) -> None:
-    """Take up other indexes, if such are served. Questions wait for it only to change places.
+async def _kept_up(desk: Desk, route: str, told: str) -> str:
+    """Look at one index; what went wrong, which is told once: a server may be away for hours."""
+    look = asyncio.ensure_future(asyncio.to_thread(_look, desk, route))
+    whose = f"of {route} " if route else ""
+    try:
+        await asyncio.shield(look)
+    except asyncio.CancelledError:
+        await asyncio.gather(look, return_exceptions=True)  # its thread does not end with us
+        raise
+    except RagError as error:
+        if str(error) != told:
+            logger.error("what is served now %scannot be taken up: %s", whose, error)  # noqa: TRY400
+        return str(error)
+    except Exception:
+        logger.exception("what is served now %scannot be taken up", whose)
+    return ""
+
+
+def _look(desk: Desk, route: str) -> None:
+    """Take up another index, if one is served. Questions wait for it only to change places.
 
     Raises:
-        RagError: one cannot be looked for or opened; the desk goes on with what it has.
+        RagError: it cannot be looked for or opened; the desk goes on with what it has.
     """
-    errors: list[RagError] = []
-    for route, index in desk.indexes.items():
-        try:
-            _take_up(desk, route, index)
-        except RagError as error:  # the others may be there
-            errors.append(error)
-    if errors:
-        raise errors[0]
-
-
-def _take_up(desk: Desk, route: str, now: Index) -> None:
+    now = desk.indexes[route]
     if now.store.is_served():
         return
-    index = open_again(now.given, now.embedder)
+    index = open_again(now.given, now.embedder, as_built=now.as_built)
     try:
         index.embedder.load()
     except BaseException:
         index.close()
         raise
     if index.embedder is now.embedder:
-        index = now.over(index.store)
+        index = index.sharing(now.embedder, now.sentences)
     desk.move(index, route)
-    logger.warning("another index is served now, built with %s", index.embedder.fingerprint)
+    whose = f" of {route}" if route else ""
+    logger.warning(
+        "another index%s is served now, built with %s", whose, index.embedder.fingerprint
+    )

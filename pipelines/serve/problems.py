@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -54,8 +55,17 @@ _CODES = {404: "not_found", 405: "method", 408: "timeout", 413: "too_large"}
 """Of the refusals that are the framework's."""
 
 
-_PLACES = re.compile(r"\b[\w+.-]+://[^\s,;'\")]+|(?<![\w.~])~?/[^\s,;'\")]+")
-"""Addresses and absolute paths."""
+_LONGEST = 500  # characters of what went wrong
+_PLACE = re.compile(
+    r"""(?: \b[A-Za-z][\w+.-]{0,19}://                     # an address
+          | (?<![\w.<])(?:~|\.{1,2})?/[A-Za-z_.]           # a path
+          | \b[A-Za-z]:\\                                  # of Windows
+          | \bhost=
+          | \b[A-Za-z][\w-]{0,62}(?:\.[\w-]{1,62}){0,5}:\d{2,5}\b  # a host and its port
+        )[^;]*""",
+    re.VERBOSE,
+)
+"""Where something lies, and what follows it: a folder's name may hold anything."""
 
 
 class Problem(Exception):
@@ -102,15 +112,23 @@ def told_outside(error: BaseException) -> dict[str, str]:
 
 
 def without_places(message: str) -> str:
-    """What went wrong, for clients; the log has the hosts and folders it names.
+    """What a stage says that went wrong, for clients: without the hosts and folders it names.
 
-    >>> without_places("without law: no index at /data/law.idx; http://llm:80/v1 does not answer")
-    'without law: no index at [...]; [...] does not answer'
+    >>> without_places("without law: no index at /data/my law; LLM at http://llm:80/v1 is away")
+    'without law: no index at [...]; LLM at [...]'
+    >>> without_places("3 of 10 kept, evidence 0.97; said and/or repeated: 12/40")
+    '3 of 10 kept, evidence 0.97; said and/or repeated: 12/40'
     """
-    told = _PLACES.sub("[...]", message)
+    told = _PLACE.sub("[...]", message[:_LONGEST])
     if told != message:
-        logger.warning("%s", message)
+        _log_once(message)
     return told
+
+
+@lru_cache(256)
+def _log_once(message: str) -> None:
+    """Log what clients are not told; every question may come to the same."""
+    logger.warning("%s", message[: 4 * _LONGEST])
 
 
 def problem_json(problem: Problem) -> dict[str, Any]:

@@ -33,11 +33,15 @@ _PATIENCE = 0.5  # seconds between two messages of progress, and two looks at th
 
 
 class Order(NamedTuple):
-    """Which index to write to, and which jobs of which folder to do, one after the other."""
+    """Which index to write to, and which jobs of which folder to do, one after the other.
+
+    `as_built` is that of `rag.index.open_index`.
+    """
 
     settings: Settings
     folder: Path
     job_ids: list[str]
+    as_built: bool = False
 
 
 class Message(NamedTuple):
@@ -66,7 +70,7 @@ def work(line: Connection, telemetry: TelemetrySettings) -> None:
         while True:
             order: Order = line.recv()
             try:
-                with _opened(order.settings, embedder) as index:
+                with _opened(order, embedder) as index:
                     embedder = index.embedder
                     for job_id in order.job_ids:
                         _do(index, order.folder, job_id, line)
@@ -76,10 +80,10 @@ def work(line: Connection, telemetry: TelemetrySettings) -> None:
                 line.send(None)
 
 
-def _opened(settings: Settings, embedder: Embedder | None) -> Index:
+def _opened(order: Order, embedder: Embedder | None) -> Index:
     if embedder is None:
-        return open_index(settings, create=True)
-    return open_again(settings, embedder, create=True)
+        return open_index(order.settings, create=True, as_built=order.as_built)
+    return open_again(order.settings, embedder, create=True, as_built=order.as_built)
 
 
 def _do(index: Index, folder: Path, job_id: str, line: Connection) -> None:

@@ -20,13 +20,13 @@ __all__ = ["Found", "RoutedIndex", "share_places"]
 class Found(NamedTuple):
     """What was found for a question, best first, and where it was looked for.
 
-    `failed` says of each route that should have been searched and could not be, why.
+    `failed` are the routes that should have been searched and could not be, and why.
     """
 
     chunks: list[ScoredChunk]
     routing: Routing
     searched: tuple[str, ...]
-    failed: Mapping[str, str]
+    failed: Mapping[str, RagError]
 
     @property
     def note(self) -> str:
@@ -38,7 +38,7 @@ class Found(NamedTuple):
     @property
     def degraded(self) -> str:
         """As the ledger shows it: which routes are missing, and why; or ""."""
-        return "; ".join(f"without {name}: {why}" for name, why in self.failed.items())
+        return "; ".join(f"without {name}: {why.message}" for name, why in self.failed.items())
 
 
 class RoutedIndex:
@@ -80,8 +80,9 @@ class RoutedIndex:
     ) -> Found:
         """The same, and where they were looked for.
 
-        A route that fails, be it its index or its embedder, is left out and named; where all that
-        were chosen fail, the most probable of the others that does not takes their place.
+        A route that fails, be it its index or its embedder, is left out and named. Where those that
+        were chosen fail, or hold nothing that meets the conditions, the most probable of the others
+        that does takes their place.
 
         Raises:
             StoreError: no route could be searched; the message says why of each.
@@ -90,7 +91,7 @@ class RoutedIndex:
         hits: dict[str, list[ScoredChunk]] = {}
         failed: dict[str, RagError] = {}
         for name in routing.probabilities:  # the chosen come first
-            if hits and name not in routing.chosen:
+            if any(hits.values()) and name not in routing.chosen:
                 break
             if name in self.lost:
                 failed[name] = self.lost[name]
@@ -99,13 +100,24 @@ class RoutedIndex:
                 hits[name] = self.indexes[name].search(question, top_k=top_k, conditions=conditions)
             except RagError as error:
                 failed[name] = error
-        why = {name: error.message for name, error in failed.items()}
         if not hits:
-            each = "; ".join(f"{name}: {message}" for name, message in why.items())
+            each = "; ".join(f"{name}: {error.message}" for name, error in failed.items())
             hint = next(iter(failed.values())).hint
             raise StoreError(f"no route could be searched ({each})", hint=hint)
         chunks = share_places(hits, routing.probabilities, top_k or self.settings.retrieval.top_k)
-        return Found(chunks, routing, tuple(hits), why)
+        return Found(chunks, routing, tuple(hits), failed)
+
+    def require_whole(self) -> None:
+        """Have every route's index open, and its embedder loaded.
+
+        Raises:
+            RagError: one is not; the message names the route.
+        """
+        for name, error in self.lost.items():
+            error.message = f"the route {name}: {error.message}"
+            raise error
+        for index in self.indexes.values():
+            index.embedder.load()
 
     def under(self, settings: Settings) -> RoutedIndex:
         """The same with another query path, so long as nobody closes this one."""

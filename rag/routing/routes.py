@@ -51,6 +51,8 @@ class Routes(BaseModel):
     def _an_index_each(self) -> Routes:
         if set(self.indexes) != set(self.classifier.routes):
             raise ValueError("an index for each route of the classifier, and no other")
+        if len(set(self.indexes.values())) < len(self.indexes):
+            raise ValueError("two routes lead to one index")
         return self
 
     @classmethod

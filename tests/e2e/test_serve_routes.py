@@ -15,13 +15,18 @@ from forked import run_forked
 
 from connectors.registry import open_source
 from pipelines.ingest import ingest
+from pipelines.query import open_parts
 from pipelines.reindex import reindex
 from pipelines.route import fit_routes
 from pipelines.serve import clerk, keeping
+from pipelines.serve.jobs import Jobs
+from pipelines.serve.jobs import Request as JobRequest
 from rag.embedding.registry import with_model
-from rag.index import open_index
+from rag.errors import IndexMissing, StoreAway
+from rag.index import Index, open_index
 from rag.routing.opening import at_route
 from rag.settings import Settings
+from rag.store.generations import copy_file
 
 sys.path.insert(0, str(Path(__file__).parent))
 from qdrants import qdrant
@@ -53,7 +58,7 @@ LYNXES = "What does the lynx at the zoo eat in a week?"
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two indexes, the routes between them, and the same with an index that is not there."""
+    """Two indexes and the routes between them; of copies, too, and with one that is not there."""
     home = tmp_path_factory.mktemp("serve-routes")
     for name, texts in TEXTS.items():
         (home / name).mkdir()
@@ -64,9 +69,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     indexes = {name: str(home / f"{name}.idx") for name in TEXTS}
     fitted = fit_routes(Settings(), indexes, coverage=0.6, most=2, texts=100)
     fitted.routes.write(home / "routes.json")
-    shutil.copytree(home / "zoo.idx", home / "spare.idx")
-    there = {"zoo": str(home / "spare.idx"), "bank": str(home / "away.idx")}
-    fitted.routes.model_copy(update={"indexes": there}).write(home / "away.json")
+    for name, spare in {"zoo": "spare", "bank": "other"}.items():
+        shutil.copytree(home / f"{name}.idx", home / f"{spare}.idx", copy_function=copy_file)
+    for file, bank in {"spare": "other", "away": "away"}.items():
+        there = {"zoo": str(home / "spare.idx"), "bank": str(home / f"{bank}.idx")}
+        fitted.routes.model_copy(update={"indexes": there}).write(home / f"{file}.json")
     return home
 
 
@@ -208,14 +215,77 @@ def test_routes_may_be_collections_of_a_server(
     server.close()
 
 
-def test_an_index_that_is_gone_is_named_and_its_folder_is_not(home: Path) -> None:
-    with serving_as(Settings(), home / "away.json") as base, client(base) as asking:
+def test_a_document_in_two_indexes_is_read_and_deleted_where_it_is_meant(base: str) -> None:
+    said = {"zoo": "The lynx of June eats hares.", "bank": "June: the bond pays three percent."}
+    with client(base, "admin") as asking:
+        for route, text in said.items():
+            body = {"documents": [{"id": "june", "text": text}], "route": route}
+            assert finished(asking, asking.post("/v1/ingest", json=body))["state"] == "done"
+        (hit,) = (
+            each
+            for each in hits(asking, "What does the bond pay its stockholders in June?")["hits"]
+            if each["text"] == said["bank"]
+        )
+        where = f"/v1/documents/{hit['doc_id']}"
+        assert asking.get(where).json()["text"] == said["zoo"]  # the first that has it
+        for route, text in said.items():
+            revision = hit["revision"] if route == "bank" else ""
+            assert asking.get(where, params={"revision": revision}).json()["text"] == text
+        assert asking.get(where, params={"revision": "gone"}).json()["text"] == said["zoo"]
+        unsure = asking.delete(where)
+        assert (unsure.status_code, unsure.json()["code"]) == (400, "usage")
+        assert unsure.json()["detail"].endswith("one of: zoo, bank")
+        for route in said:
+            gone = finished(asking, asking.delete(where, params={"route": route}))
+            assert (gone["route"], gone["report"]["retired"]) == (route, 1)
+        assert asking.get(where).status_code == 404
+
+
+def test_where_the_chosen_index_holds_nothing_that_may_be_shown_the_next_is_asked(
+    base: str,
+) -> None:
+    with client(base, "admin") as asking:
+        body = {"documents": [{"id": "note", "text": "Otters.", "meta": {"kind": "odd"}}]}
+        finished(asking, asking.post("/v1/ingest", json=body | {"route": "bank"}))
+        asked = {"question": OTTER, "filters": ["kind=odd"]}
+        found = asking.post("/v1/search", json=asked).json()
+        assert [each["doc"] for each in found["hits"]] == ["note"]
+        assert found["searched"] == ["zoo", "bank"]
+
+
+def test_a_route_that_fails_is_named_and_no_folder_is(
+    base: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(index: Index, *_: Any, **__: Any) -> None:
+        if index.settings.store.path.name == "bank.idx":
+            raise StoreAway(f"no index at {home}/bank.idx")
+        return search(index, *_, **__)
+
+    search = Index.search
+    monkeypatch.setattr(Index, "search", broken)
+    with client(base, "reader") as asking:
         found = hits(asking, DIVIDEND)
         assert found["degraded"] == "without bank: no index at [...]"
         assert found["searched"] == ["zoo"]
         answer = asking.post("/v1/query", json={"question": DIVIDEND})
         assert str(home) not in answer.text
-        assert "without bank" in answer.json()["ledger"][0]["degraded"]
-        body = {"documents": [{"id": "x", "text": "x"}], "route": "bank"}
-        refused = asking.post("/v1/ingest", json=body)
-        assert (refused.status_code, refused.json()["code"]) == (400, "usage")
+        assert answer.json()["ledger"][0]["degraded"] == found["degraded"]
+
+
+def test_jobs_of_another_server_are_spoken_of(
+    home: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    left = Jobs(tmp_path / "jobs")
+    left.submit(JobRequest(kind="delete", doc_id="x"))
+    left.close()
+    settings = Settings(serve={"jobs": tmp_path / "jobs"})
+    with serving_as(settings, home / "spare.json") as base, client(base) as asking:
+        assert asking.get("/readyz").is_success
+    (told,) = (each.getMessage() for each in caplog.records if "jobs wait" in each.getMessage())
+    assert str(tmp_path / "jobs") in told
+
+
+def test_a_server_wants_all_its_indexes(home: Path) -> None:
+    with pytest.raises(IndexMissing, match=r"the route bank: no index at .*away\.idx"):
+        open_parts(Settings(), home / "away.json")
+    open_index(Settings(store={"path": home / "spare.idx"})).close()  # it was let go of

@@ -30,9 +30,10 @@ const post = (path, body, signal) =>
     signal,
   });
 
-/** A document: its text and revision. */
-export async function readDocument(id) {
-  return (await request(`/v1/documents/${encodeURIComponent(id)}`)).json();
+/** A document: its text and revision; of several indexes, from the one that has that revision. */
+export async function readDocument(id, revision) {
+  const place = `/v1/documents/${encodeURIComponent(id)}`;
+  return (await request(`${place}?revision=${encodeURIComponent(revision)}`)).json();
 }
 
 /** The answer to a question, as a whole. */

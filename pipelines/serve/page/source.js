@@ -26,7 +26,7 @@ export async function openSource(source) {
   byId("source").showModal();
   byId("source-close").focus();
   try {
-    const found = await readDocument(source.doc_id);
+    const found = await readDocument(source.doc_id, source.revision);
     if (wanted === source) show(source, found); // and no other was opened meanwhile
   } catch (error) {
     if (wanted === source) byId("source-note").textContent = error.message;

@@ -7,10 +7,10 @@ import pytest
 from tiny_index import TinyEmbedder, open_tiny
 
 from rag.errors import StoreError
-from rag.index import open_index
+from rag.index import open_index, settings_as_built
 from rag.routing import RouteClassifier, Routes, open_routed
 from rag.routing.features import HASHED
-from rag.routing.opening import as_built, at_route, router_embedder
+from rag.routing.opening import at_route, router_embedder
 from rag.settings import Settings
 
 
@@ -23,7 +23,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory):
 def test_an_index_is_opened_with_the_chunks_and_words_it_was_built_with(manifest) -> None:
     manifest = replace(manifest, chunker="recursive:a:model:90/40", header_tokens=9)
     manifest = replace(manifest, lexical="bm25:german")
-    wanted = as_built(Settings(), manifest)
+    wanted = settings_as_built(Settings(), manifest)
     chunking = wanted.chunking
     assert (chunking.kind, chunking.size, chunking.overlap) == ("recursive", 90, 40)
     assert (chunking.header_tokens, wanted.lexical.language) == (9, "german")
@@ -31,14 +31,14 @@ def test_an_index_is_opened_with_the_chunks_and_words_it_was_built_with(manifest
 
 
 def test_what_a_tiny_index_was_built_with_is_found_again(manifest) -> None:
-    chunking = as_built(Settings(), manifest).chunking
+    chunking = settings_as_built(Settings(), manifest).chunking
     assert chunking == Settings(chunking={"size": 77}).chunking
 
 
 def test_a_chunker_of_another_version_leaves_the_settings_as_they_are(manifest) -> None:
     settings = Settings(chunking={"size": 55})
     for chunker in ("0f3a", "spiral:x:10/0", "sentences:x:ten/0"):
-        assert as_built(settings, replace(manifest, chunker=chunker)).chunking.size == 55
+        assert settings_as_built(settings, replace(manifest, chunker=chunker)).chunking.size == 55
 
 
 def test_a_route_is_a_folder_or_a_collection() -> None:
