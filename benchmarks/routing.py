@@ -2,8 +2,10 @@
 
 The classifier learns from sentences of documents that no measured question is about, so neither
 questions nor their documents have been seen; of those documents three quarters are fitted and one
-quarter calibrates. Questions are those of the testing side of each set, but all of two: chroma's on
-finance, which are about one document, and cyber's, where a third of the documents has no question.
+quarter calibrates. With --as-used it learns from all documents, as `rag route fit` does: no
+question is seen then, either. Questions are those of the testing side of each set, but all of two:
+chroma's on finance, which are about one document, and cyber's, where a third of the documents has
+no question.
 
 Retrieval is of the best ten chunks, by the same embedder in every index, so that what differs is
 where was looked: the route of the question's own set (oracle), the most probable, those that the
@@ -15,7 +17,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -39,6 +41,8 @@ from eval.split import split_questions
 from eval.stats import bootstrap
 from pipelines.evaluate import read_corpus
 from pipelines.ingest import ingest
+from pipelines.route import vocabulary_of
+from rag.embedding.base import Embedder
 from rag.embedding.lexical import LexicalEncoder
 from rag.embedding.memo import RememberingEmbedder
 from rag.index import Index, open_index
@@ -49,7 +53,7 @@ from rag.routing.features import features
 from rag.routing.fit import SHARPNESS, SMOOTHING, Examples, fit, measure
 from rag.routing.opening import router_embedder
 from rag.routing.routed import share_places
-from rag.routing.texts import documents_of, route_texts
+from rag.routing.texts import RouteTexts, documents_of, route_texts
 from rag.settings import IngestSettings, Settings, StoreSettings
 from rag.types import ScoredChunk
 
@@ -62,19 +66,34 @@ WHOLE = ("chroma", "cyber")  # sets of which all questions are measured
 LEFT_OUT = {"chroma": ("wikitexts", "state_of_the_union")}  # of the one set that is of all fields
 TOP = 10
 COVERAGE, MOST = 0.9, 3  # as `rag route fit` has them
-FITS: Mapping[str, tuple[float, float, bool]] = {
-    "no smoothing": (0.0, SHARPNESS, True),
-    "smoothing, shared alike": (SMOOTHING, 0.0, True),
-    "smoothing by likeness (default)": (SMOOTHING, SHARPNESS, True),
-    "smoothing by likeness, sharp": (SMOOTHING, 10.0, True),
-    "default, without words": (SMOOTHING, SHARPNESS, False),
+FITS: Mapping[str, tuple[float, float, bool, bool]] = {
+    "no smoothing": (0.0, SHARPNESS, True, True),
+    "smoothing, shared alike": (SMOOTHING, 0.0, True, True),
+    "smoothing by likeness (default)": (SMOOTHING, SHARPNESS, True, True),
+    "smoothing by likeness, sharp": (SMOOTHING, 10.0, True, True),
+    "default, without words in the regression": (SMOOTHING, SHARPNESS, False, True),
+    "default, without counted words": (SMOOTHING, SHARPNESS, True, False),
+    "default, without either": (SMOOTHING, SHARPNESS, False, False),
 }
-"""Mass, sharpness, and whether words are among the features."""
+"""Mass, sharpness, whether words are among the features, and whether they are counted besides."""
 
 DEFAULT = "smoothing by likeness (default)"
 Ranked = Sequence[ScoredChunk]
-Fit = tuple[RouteClassifier, list[Examples], NDArray[np.float32]]
-"""A classifier, with the features it sees of texts and of questions."""
+
+
+class Fit(NamedTuple):
+    """A classifier, with the features it sees of texts and of questions, and the words of both."""
+
+    classifier: RouteClassifier
+    examples: list[Examples]
+    questions: NDArray[np.float32]
+    held_words: NDArray[np.float64]
+    words: NDArray[np.float64]
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """Of the questions."""
+        return self.classifier.probabilities(self.questions, self.words)
 
 
 class Asked(NamedTuple):
@@ -119,13 +138,15 @@ def index_of(data: Path, name: str, sets: Sequence[str], embedder: RememberingEm
     return index
 
 
-def learned(index: Index, seen: set[str], texts: int, lexical: LexicalEncoder) -> Examples:
-    """Features of sentences of the documents that no measured question is about."""
+def learned(
+    index: Index, seen: Set[str], texts: int, lexical: LexicalEncoder
+) -> tuple[Examples, RouteTexts]:
+    """Features of sentences of documents, but for those with the names that were `seen`."""
     documents = [each for each in documents_of(index.store) if each.name not in seen]
-    found = route_texts(index.store, documents, texts)
+    found = route_texts(index.store, documents, texts, lexical)
     say(f"{found.documents} documents, {len(found.fitted)} + {len(found.held)} sentences")
     read = partial(features, embedder=index.embedder, lexical=lexical)
-    return Examples(read(found.fitted), read(found.held))
+    return Examples(read(found.fitted), read(found.held)), found
 
 
 def with_words(matrix: NDArray[np.float32], dimension: int, words: bool) -> NDArray[np.float32]:
@@ -137,17 +158,36 @@ def with_words(matrix: NDArray[np.float32], dimension: int, words: bool) -> NDAr
 
 
 def fitted(
-    examples: Sequence[Examples], asked: NDArray[np.float32], dimension: int, fingerprint: str
+    learned_: Sequence[tuple[Examples, RouteTexts]],
+    asked: Sequence[str],
+    embedder: Embedder,
+    lexical: LexicalEncoder,
 ) -> dict[str, Fit]:
     """Every way of fitting, with the features it sees of texts and of questions."""
+    vocabulary = vocabulary_of([texts for _, texts in learned_], lexical)
+    matrix, dimension = features(asked, embedder, lexical), embedder.dimension
     found = {}
-    for name, (mass, sharpness, words) in FITS.items():
+    for name, (mass, sharpness, words, counts) in FITS.items():
         say(f"fitting: {name}")
         seen = [
-            Examples(*(with_words(each, dimension, words) for each in both)) for both in examples
+            Examples(*(with_words(each, dimension, words) for each in both)) for both, _ in learned_
         ]
-        classifier = fit(list(ROUTES), seen, fingerprint, "english", mass, sharpness)
-        found[name] = classifier, seen, with_words(asked, dimension, words)
+        classifier = fit(
+            list(ROUTES),
+            seen,
+            embedder.fingerprint,
+            "english",
+            mass,
+            sharpness,
+            vocabulary if counts else None,
+        )
+        found[name] = Fit(
+            classifier,
+            seen,
+            with_words(matrix, dimension, words),
+            vocabulary.held,
+            classifier.evidence(asked, lexical),
+        )
     return found
 
 
@@ -171,8 +211,8 @@ def routing_table(fits: Mapping[str, Fit], asked: Sequence[Asked]) -> str:
     """How each classifier does."""
     labels = np.array([each.route for each in asked])
     losses = {
-        name: -np.log(classifier.probabilities(matrix)[np.arange(len(labels)), labels])
-        for name, (classifier, _, matrix) in fits.items()
+        name: -np.log(each.probabilities[np.arange(len(labels)), labels])
+        for name, each in fits.items()
     }
     columns = (
         "classifier",
@@ -195,9 +235,8 @@ def routing_table(fits: Mapping[str, Fit], asked: Sequence[Asked]) -> str:
 
 
 def _routing_row(fit_: Fit, asked: Sequence[Asked]) -> tuple[str, ...]:
-    classifier, examples, matrix = fit_
-    held = measure(classifier, [each.held for each in examples])
-    probabilities = classifier.probabilities(matrix)
+    held = measure(fit_.classifier, [each.held for each in fit_.examples], fit_.held_words)
+    probabilities = fit_.probabilities
     labels = np.array([each.route for each in asked])
     names = list(ROUTES)
     went = chosen(probabilities, MOST)
@@ -213,9 +252,8 @@ def _routing_row(fit_: Fit, asked: Sequence[Asked]) -> tuple[str, ...]:
     )
 
 
-def by_set(classifier: RouteClassifier, matrix: NDArray[np.float32], asked: Sequence[Asked]) -> str:
-    """The default classifier, set by set."""
-    probabilities = classifier.probabilities(matrix)
+def by_set(probabilities: NDArray[np.float64], asked: Sequence[Asked]) -> str:
+    """A classifier, set by set."""
     went = chosen(probabilities, MOST)
     best = probabilities.argmax(axis=1)
     names, rows = list(ROUTES), []
@@ -300,6 +338,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, nargs="?", default=SHARED)
     parser.add_argument("--texts", type=int, default=2_000, help="sentences of each route")
     parser.add_argument("--questions", type=int, help="of each set, at most")
+    parser.add_argument("--as-used", action="store_true", help="learn from all documents")
     args = parser.parse_args()
     title = heading("Routing between three domains")
     asked = measured(args.data, args.questions)
@@ -314,8 +353,8 @@ def main() -> None:
         }
         every = [name for sets in ROUTES.values() for name in sets]
         pooled = stack.enter_context(index_of(args.data, "pooled", every, embedder))
-        examples = [learned(index, seen, args.texts, lexical) for index in open_.values()]
-        matrix = features(texts, embedder, lexical)
+        known: Set[str] = set() if args.as_used else seen
+        found = [learned(index, known, args.texts, lexical) for index in open_.values()]
         say(f"searching {len(open_) + 1} indexes for {len(asked)} questions")
         searched = [
             Searched(
@@ -334,15 +373,15 @@ def main() -> None:
             for document in documents
             for each in pooled.chunk(document)
         )
-    fits = fitted(examples, matrix, embedder.dimension, embedder.fingerprint)
-    default, _, seen_matrix = fits[DEFAULT]
-    plain, _, plain_matrix = fits["no smoothing"]
-    ways = rankings(searched, asked, chosen(default.probabilities(seen_matrix), MOST))
-    without = rankings(searched, asked, chosen(plain.probabilities(plain_matrix), MOST))
-    ways["routed, no smoothing"] = without["routed"]
+    fits = fitted(found, texts, embedder, lexical)
+    default = fits[DEFAULT].probabilities
+    ways = rankings(searched, asked, chosen(default, MOST))
+    for name in ("no smoothing", "default, without counted words"):
+        other = rankings(searched, asked, chosen(fits[name].probabilities, MOST))
+        ways[f"routed, {name.removeprefix('default, ')}"] = other["routed"]
     print(title)
     print(routing_table(fits, asked))
-    print(by_set(default, seen_matrix, asked))
+    print(by_set(default, asked))
     print(retrieval_table(ways, asked, chunks))
 
 

@@ -16,14 +16,15 @@ from rag.embedding.base import Embedder
 from rag.embedding.lexical import LexicalEncoder
 from rag.errors import UsageError
 from rag.routing.features import features
-from rag.routing.fit import Calibration, Examples, fit, measure
+from rag.routing.fit import Calibration, Examples, Vocabulary, fit, measure
 from rag.routing.opening import at_route, router_embedder
 from rag.routing.routes import Routes
 from rag.routing.texts import RouteTexts, documents_of, route_texts
+from rag.routing.vocabulary import evidence
 from rag.settings import Settings
 from rag.store import open_store
 
-__all__ = ["FittedRoutes", "RouteReport", "fit_routes"]
+__all__ = ["FittedRoutes", "RouteReport", "fit_routes", "vocabulary_of"]
 
 _BLOCK = 256  # texts embedded between two steps of progress
 
@@ -80,11 +81,12 @@ def fit_routes(
         name: str(Path(index).resolve()) if edge else index for name, index in indexes.items()
     }
     _require_apart(places)
+    lexical = LexicalEncoder(settings.lexical.language)
     learned = {
-        name: _texts(at_route(settings, place), name, texts) for name, place in places.items()
+        name: _texts(at_route(settings, place), name, texts, lexical)
+        for name, place in places.items()
     }
     embedder = router_embedder(settings)
-    lexical = LexicalEncoder(settings.lexical.language)
     if progress:
         progress.start(sum(len(each.fitted) + len(each.held) for each in learned.values()))
     examples = [
@@ -94,8 +96,15 @@ def fit_routes(
         )
         for each in learned.values()
     ]
-    classifier = fit(list(indexes), examples, embedder.fingerprint, settings.lexical.language)
-    calibration = measure(classifier, [each.held for each in examples])
+    vocabulary = vocabulary_of([*learned.values()], lexical)
+    classifier = fit(
+        list(indexes),
+        examples,
+        embedder.fingerprint,
+        settings.lexical.language,
+        vocabulary=vocabulary,
+    )
+    calibration = measure(classifier, [each.held for each in examples], vocabulary.held)
     reports = tuple(
         RouteReport(name, places[name], each.documents, len(each.fitted), len(each.held), right)
         for (name, each), right in zip(learned.items(), calibration.accuracy, strict=True)
@@ -122,9 +131,18 @@ def _require_apart(places: Mapping[str, str]) -> None:
             )
 
 
-def _texts(settings: Settings, name: str, most: int) -> RouteTexts:
+def vocabulary_of(learned: Sequence[RouteTexts], lexical: LexicalEncoder) -> Vocabulary:
+    """The words of routes, and what those of the fitted documents say of the held texts."""
+    held = [text for each in learned for text in each.held]
+    fitted_words = np.stack([each.fitted_words for each in learned])
+    return Vocabulary(
+        np.stack([each.words for each in learned]), evidence(fitted_words, held, lexical)
+    )
+
+
+def _texts(settings: Settings, name: str, most: int, lexical: LexicalEncoder) -> RouteTexts:
     with open_store(settings.store) as store:
-        found = route_texts(store, documents_of(store), most)
+        found = route_texts(store, documents_of(store), most, lexical)
     if not found.fitted or not found.held:
         raise UsageError(
             f"the index of {name} holds too little to learn from: {found.documents} documents, "

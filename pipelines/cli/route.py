@@ -141,7 +141,7 @@ def _print_fitted(console: Console, fitted: FittedRoutes, out: Path) -> None:
     console.print(
         f"calibration error {found.ece_before:.3f} -> {found.ece:.3f}, log loss "
         f"{found.log_loss_before:.3f} -> {found.log_loss:.3f}\n"
-        "both on the sentences held out, which the temperature was fitted to"
+        "both on the sentences held out, which temperature and trust were fitted to"
     )
     alone = [plain(report.name) for report in fitted.reports if report.documents == 1]
     if alone:

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["expected_calibration_error", "fitted_temperature", "log_loss", "softmax"]
+__all__ = [
+    "expected_calibration_error",
+    "fitted_temperature",
+    "fitted_trust",
+    "log_loss",
+    "softmax",
+]
 
 Matrix = NDArray[np.float64]
 Labels = NDArray[np.intp]
@@ -52,6 +58,28 @@ def fitted_temperature(logits: Matrix, labels: Labels, weights: Weights | None =
 
     found = minimize_scalar(loss, bounds=(_COLDEST, _HOTTEST), method="bounded")
     return float(np.exp(found.x)) if found.fun < loss(0.0) else 1.0
+
+
+def fitted_trust(
+    logits: Matrix, words: Matrix, labels: Labels, weights: Weights | None = None
+) -> tuple[float, float]:
+    """A temperature for the logits and a factor for the words, together of the least log loss.
+
+    Words are counted as if each spoke for itself, which exaggerates: the factor is to be small. It
+    is 0 where the temperature alone does better.
+    """
+    from scipy.optimize import minimize
+
+    def loss(heat: float, factor: float) -> float:
+        return log_loss(logits / np.exp(heat) + np.exp(factor) * words, labels, weights)
+
+    alone = fitted_temperature(logits, labels, weights)
+    bounds = [(_COLDEST, _HOTTEST)] * 2
+    start = (np.log(alone), np.log(0.1))
+    found = minimize(lambda at: loss(*at), start, method="Nelder-Mead", bounds=bounds)
+    if found.fun < log_loss(logits / alone, labels, weights):
+        return float(np.exp(found.x[0])), float(np.exp(found.x[1]))
+    return alone, 0.0
 
 
 def expected_calibration_error(

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from rag.embedding.base import Embedder
+from rag.embedding.lexical import LexicalEncoder
 from rag.errors import IndexMismatch
 from rag.routing.calibration import softmax
+from rag.routing.vocabulary import COLUMNS, evidence
 
 __all__ = ["RouteClassifier", "fewest"]
 
 
 class RouteClassifier(BaseModel):
-    """p(route) = softmax((weights @ features + bias) / temperature), as plain numbers.
+    """p(route) = softmax((weights @ features + bias) / temperature + trust x evidence of words).
 
-    `weights` has a row for each of the `routes` and a column for each feature. `embedder` is the
-    fingerprint of the one model that embeds the questions of all routes, `language` that of the
-    words (`rag.routing.features`): with others the numbers mean nothing.
+    `weights` has a row for each of the `routes` and a column for each feature; `counts` has a row
+    of `rag.routing.vocabulary`'s. `embedder` is the fingerprint of the one model that embeds the
+    questions of all routes, `language` that of the words: with others the numbers mean nothing.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -31,6 +34,8 @@ class RouteClassifier(BaseModel):
     weights: tuple[tuple[float, ...], ...]
     bias: tuple[float, ...]
     temperature: float = Field(gt=0, allow_inf_nan=False)
+    counts: tuple[tuple[int, ...], ...] = ()
+    trust: float = Field(0.0, ge=0, allow_inf_nan=False)
 
     @model_validator(mode="after")
     def _one_of_each(self) -> RouteClassifier:
@@ -38,6 +43,8 @@ class RouteClassifier(BaseModel):
             raise ValueError("a row of weights and a bias for each route, no route twice")
         if len({len(row) for row in self.weights}) != 1:
             raise ValueError("rows of weights of different lengths")
+        if self.counts and [len(row) for row in self.counts] != [COLUMNS] * len(self.routes):
+            raise ValueError(f"counts that are not {COLUMNS} for each route")
         return self
 
     def require(self, embedder: Embedder) -> None:
@@ -58,9 +65,26 @@ class RouteClassifier(BaseModel):
         product = matrix.astype(np.float64) @ np.array(self.weights).T
         return np.asarray(product + np.array(self.bias))
 
-    def probabilities(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Of each route, shape (texts, features) -> (texts, routes); a row sums to 1."""
-        return softmax(self.logits(matrix) / self.temperature)
+    def evidence(self, texts: Sequence[str], lexical: LexicalEncoder) -> NDArray[np.float64]:
+        """What the texts' words say of each route, shape (texts, routes)."""
+        if not self.counts:
+            return np.zeros((len(texts), len(self.routes)))
+        return evidence(self._counts, texts, lexical)
+
+    def probabilities(
+        self, matrix: NDArray[np.float32], words: NDArray[np.float64] | float = 0.0
+    ) -> NDArray[np.float64]:
+        """Of each route, shape (texts, routes); a row sums to 1.
+
+        Args:
+            matrix: features, shape (texts, features).
+            words: the evidence of the same texts, where that is to count.
+        """
+        return softmax(self.logits(matrix) / self.temperature + self.trust * words)
+
+    @cached_property
+    def _counts(self) -> NDArray[np.int64]:
+        return np.array(self.counts, dtype=np.int64)
 
 
 def fewest(probabilities: Mapping[str, float], coverage: float, most: int) -> tuple[str, ...]:

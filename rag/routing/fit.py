@@ -15,12 +15,22 @@ from numpy.typing import NDArray
 from rag.routing.calibration import (
     expected_calibration_error,
     fitted_temperature,
+    fitted_trust,
     log_loss,
     softmax,
 )
 from rag.routing.classifier import RouteClassifier
 
-__all__ = ["SHARPNESS", "SMOOTHING", "Calibration", "Examples", "fit", "measure", "smoothed"]
+__all__ = [
+    "SHARPNESS",
+    "SMOOTHING",
+    "Calibration",
+    "Examples",
+    "Vocabulary",
+    "fit",
+    "measure",
+    "smoothed",
+]
 
 SMOOTHING = 0.1
 """The share of a text that is said to belong to other routes: many a sentence could stand there."""
@@ -43,11 +53,23 @@ class Examples(NamedTuple):
     held: Features
 
 
+class Vocabulary(NamedTuple):
+    """The counts of words of each route's documents, shape (routes, COLUMNS).
+
+    `held` is the evidence of the held texts, in order of the routes, by the counts of the fitted
+    documents alone: shape (held texts of all routes, routes).
+    """
+
+    counts: NDArray[np.int64]
+    held: Matrix
+
+
 class Calibration(NamedTuple):
     """How the classifier does on the texts that were held out, before and after the temperature.
 
-    The temperature is fitted to those same texts. It is one number, but what is said of it after is
-    no proof on unseen texts, as `accuracy` is. Every route counts the same, as in fitting.
+    The temperature, and the trust in words, are fitted to those same texts. They are two numbers,
+    but what is said of it after is no proof on unseen texts. Every route counts the same, as in
+    fitting.
 
     `accuracy` is of each route, in order: the share of its texts that it is the most probable for.
     """
@@ -66,6 +88,7 @@ def fit(
     language: str,
     smoothing: float = SMOOTHING,
     sharpness: float = SHARPNESS,
+    vocabulary: Vocabulary | None = None,
 ) -> RouteClassifier:
     """Fit and calibrate.
 
@@ -79,6 +102,7 @@ def fit(
         language: of the features' words.
         smoothing: the mass of `smoothed`; 0 for none.
         sharpness: the same.
+        vocabulary: the words of the routes, where they are to count besides.
     """
     matrix, labels = _stacked([each.fitted for each in examples])
     centroids = np.stack([each.fitted.mean(axis=0) for each in examples]).astype(np.float64)
@@ -93,17 +117,29 @@ def fit(
         temperature=1.0,
     )
     held, their = _stacked([each.held for each in examples])
-    temperature = fitted_temperature(plain.logits(held), their, _balanced(their))
-    return plain.model_copy(update={"temperature": temperature})
+    if vocabulary is None:
+        temperature = fitted_temperature(plain.logits(held), their, _balanced(their))
+        return plain.model_copy(update={"temperature": temperature})
+    temperature, trust = fitted_trust(plain.logits(held), vocabulary.held, their, _balanced(their))
+    counts = tuple(map(tuple, vocabulary.counts.tolist()))
+    return plain.model_copy(update={"temperature": temperature, "trust": trust, "counts": counts})
 
 
-def measure(classifier: RouteClassifier, held: Sequence[Features]) -> Calibration:
-    """How a classifier does on texts of each route, in order."""
+def measure(
+    classifier: RouteClassifier, held: Sequence[Features], words: Matrix | float = 0.0
+) -> Calibration:
+    """How a classifier does on texts of each route, in order.
+
+    Args:
+        classifier: fitted.
+        held: features of each route's texts.
+        words: the evidence of all of them, where that is to count.
+    """
     matrix, labels = _stacked(held)
     weight = _balanced(labels)
     before = classifier.logits(matrix)
-    after = before / classifier.temperature
-    right = before.argmax(axis=1) == labels
+    after = before / classifier.temperature + classifier.trust * words
+    right = after.argmax(axis=1) == labels
     return Calibration(
         accuracy=tuple(float(right[labels == each].mean()) for each in range(len(held))),
         ece_before=expected_calibration_error(softmax(before), labels, weight),

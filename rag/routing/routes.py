@@ -115,7 +115,8 @@ class Router:
     def route(self, question: str) -> Routing:
         """The probability of each route, and which of them to search."""
         matrix = features([question], self.sentences, self._lexical)
-        row = self.routes.classifier.probabilities(matrix)[0].tolist()
+        words = self.routes.classifier.evidence([question], self._lexical)
+        row = self.routes.classifier.probabilities(matrix, words)[0].tolist()
         found = dict(zip(self.routes.classifier.routes, row, strict=True))
         ordered = dict(sorted(found.items(), key=lambda pair: (-pair[1], pair[0])))
         return Routing(ordered, fewest(ordered, self.routes.coverage, self.routes.most))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from rag.embedding.lexical import LexicalEncoder
 from rag.ids import digest
+from rag.routing.vocabulary import counted
 from rag.sentences import sentence_spans
 from rag.store import Store
 from rag.store.base import DocumentRecord
@@ -19,11 +24,17 @@ _HELD = 0.25
 
 
 class RouteTexts(NamedTuple):
-    """Sentences to fit to and, out of other documents, those held out to calibrate on."""
+    """Sentences to fit to and, out of other documents, those held out to calibrate on.
+
+    `fitted_words` are counts of words of all the sentences of the fitted documents, `words` of
+    those of the held ones as well (`rag.routing.vocabulary`).
+    """
 
     fitted: list[str]
     held: list[str]
     documents: int
+    fitted_words: NDArray[np.int64]
+    words: NDArray[np.int64]
 
 
 def documents_of(store: Store) -> list[DocumentRecord]:
@@ -32,7 +43,9 @@ def documents_of(store: Store) -> list[DocumentRecord]:
     return sorted(served, key=lambda each: (digest(each.name), each.doc_id))
 
 
-def route_texts(store: Store, documents: Sequence[DocumentRecord], most: int) -> RouteTexts:
+def route_texts(
+    store: Store, documents: Sequence[DocumentRecord], most: int, lexical: LexicalEncoder
+) -> RouteTexts:
     """As many sentences of each document, give or take one, spread over it; `most` at the most.
 
     A quarter of the documents is held out. Of a single document it is the last quarter, which is
@@ -42,19 +55,42 @@ def route_texts(store: Store, documents: Sequence[DocumentRecord], most: int) ->
         store: holds the documents.
         documents: of `documents_of`; where there are more than `most`, the first.
         most: sentences.
+        lexical: counts the words, of every sentence.
     """
     chosen = documents[:most]
+    if len(chosen) == 1:
+        return _of_one(_sentences(store.text(chosen[0])), most, lexical)
     # Those who may give one more are spread evenly too, or all would be among the held out.
     ends = [at * most // max(len(chosen), 1) for at in range(len(chosen) + 1)]
-    found = [
-        _spread(_sentences(store.text(document)), end - start)
-        for document, (start, end) in zip(chosen, pairwise(ends), strict=True)
-    ]
-    if len(found) == 1:
-        cut = -(-3 * len(found[0]) // 4)
-        return RouteTexts(found[0][:cut], found[0][cut:], 1)
-    cut = max(int(len(found) * _HELD), 1)
-    return RouteTexts(_flat(found[cut:]), _flat(found[:cut]), len(found))
+    cut = max(int(len(chosen) * _HELD), 1)
+    held, fitted = _Part(lexical), _Part(lexical)
+    for number, (document, (start, end)) in enumerate(zip(chosen, pairwise(ends), strict=True)):
+        part = held if number < cut else fitted
+        part.add(_sentences(store.text(document)), end - start)
+    words = fitted.words + held.words
+    return RouteTexts(fitted.texts, held.texts, len(chosen), fitted.words, words)
+
+
+def _of_one(sentences: Sequence[str], most: int, lexical: LexicalEncoder) -> RouteTexts:
+    cut = -(-3 * len(sentences) // 4)
+    taken = _spread(sentences, most)
+    three = -(-3 * len(taken) // 4)
+    words = [counted(part, lexical) for part in (sentences[:cut], sentences[cut:])]
+    return RouteTexts(taken[:three], taken[three:], 1, words[0], words[0] + words[1])
+
+
+class _Part:
+    """What is taken of some documents, and the words of all there is of them."""
+
+    def __init__(self, lexical: LexicalEncoder) -> None:
+        self.texts: list[str] = []
+        self.words = counted((), lexical)
+        self._lexical = lexical
+
+    def add(self, sentences: Sequence[str], count: int) -> None:
+        """So many sentences of a document, and the words of all of them."""
+        self.texts += _spread(sentences, count)
+        self.words += counted(sentences, self._lexical)
 
 
 def _sentences(text: str) -> list[str]:
@@ -66,7 +102,3 @@ def _sentences(text: str) -> list[str]:
 def _spread(sentences: Sequence[str], count: int) -> list[str]:
     step = max(len(sentences) / count, 1.0)
     return [sentences[int(at * step)] for at in range(min(count, len(sentences)))]
-
-
-def _flat(found: Iterable[Sequence[str]]) -> list[str]:
-    return [sentence for sentences in found for sentence in sentences]

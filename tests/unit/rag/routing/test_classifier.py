@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from tiny_index import TinyEmbedder
 
+from rag.embedding.lexical import LexicalEncoder
 from rag.errors import IndexMismatch
 from rag.routing import RouteClassifier, fewest
+from rag.routing.vocabulary import COLUMNS
 
 WEIGHTS = st.dictionaries(
     st.sampled_from("abcdefgh"), st.floats(0.001, 1), min_size=1, max_size=8
@@ -40,6 +42,17 @@ def test_probabilities_by_hand() -> None:
     assert found.sum(axis=1) == pytest.approx([1, 1])
 
 
+def test_evidence_of_words_counts_as_far_as_it_is_trusted() -> None:
+    matrix = np.array([[3.0, 1.0]], dtype=np.float32)
+    counts = ((1,) * COLUMNS, (2,) * COLUMNS)
+    found = classifier(counts=counts, trust=0.5)
+    words = np.array([[-7.0, -9.0]])
+    law = 1 / (1 + np.exp((2.5 - 3) / 2 + 0.5 * (-9 + 7)))
+    assert found.probabilities(matrix, words)[0, 0] == pytest.approx(law)
+    # Without counts, as in files of older versions, words say nothing.
+    assert not classifier().evidence(["Who sued whom?"], LexicalEncoder()).any()
+
+
 def test_another_embedder_is_refused_by_name() -> None:
     classifier().require(TinyEmbedder())
     with pytest.raises(IndexMismatch, match=r"fitted with other:2, not with tiny:1.*route fit"):
@@ -54,6 +67,9 @@ def test_another_embedder_is_refused_by_name() -> None:
         {"bias": (0.0,)},
         {"weights": ((1.0, 0.0), (2.0,))},
         {"temperature": 0.0},
+        {"trust": -1.0},
+        {"counts": ((1, 2), (3, 4))},
+        {"counts": ((1,) * COLUMNS,)},
         {"routes": ("law",), "weights": ((1.0,),), "bias": (0.0,)},
     ],
 )

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 import pytest
 from tiny_index import open_tiny
 
+from rag.embedding.lexical import LexicalEncoder
 from rag.index import Index
 from rag.routing.texts import documents_of, route_texts
+from rag.routing.vocabulary import counted
 from rag.spans import Span
 from rag.store.base import DocumentRecord
 from rag.types import Document
@@ -54,28 +56,34 @@ def test_links_to_copies_and_what_is_not_served_yet_are_left_out(index) -> None:
 
 
 def test_a_quarter_of_the_documents_is_held_out_and_none_is_on_both_sides(index) -> None:
-    found = route_texts(index.store, named(index, "short"), 1_000)
+    found = route_texts(index.store, named(index, "short"), 1_000, LexicalEncoder())
     assert found.documents == 8
     assert (len(about(found.fitted)), len(about(found.held))) == (6, 2)
     assert about(found.fitted) & about(found.held) == set()
     assert (len(found.fitted), len(found.held)) == (36, 12)  # no page number, no row of figures
+    assert found.fitted_words.tolist() == counted(found.fitted, LexicalEncoder()).tolist()
+    every = counted(found.fitted + found.held, LexicalEncoder())
+    assert found.words.tolist() == every.tolist()
 
 
 def test_many_sentences_are_thinned_out_evenly(index) -> None:
-    found = route_texts(index.store, named(index, "long"), 16)
+    found = route_texts(index.store, named(index, "long"), 16, LexicalEncoder())
     assert (len(found.fitted), len(found.held)) == (12, 4)
     assert numbers(found.held) == [0, 10, 20, 30]
+    taken = counted(found.fitted, LexicalEncoder())
+    assert (found.fitted_words >= taken).all()
+    assert found.fitted_words.sum() > 3 * taken.sum()  # words are counted of every sentence
 
 
 def test_of_more_documents_than_wanted_the_first_are_taken(index) -> None:
     documents = named(index, "short")
-    found = route_texts(index.store, documents, 4)
+    found = route_texts(index.store, documents, 4, LexicalEncoder())
     assert about(found.fitted + found.held) == {each.name for each in documents[:4]}
 
 
 @pytest.mark.parametrize("most", [8, 9, 12, 15, 17])
 def test_no_more_sentences_are_taken_than_asked_for(index, most: int) -> None:
-    found = route_texts(index.store, named(index, "short"), most)
+    found = route_texts(index.store, named(index, "short"), most, LexicalEncoder())
     assert len(found.fitted) + len(found.held) == most
     each = Counter(sentence.split(" of ")[1].split()[0] for sentence in found.fitted + found.held)
     assert max(each.values()) - min(each.values()) <= 1
@@ -83,10 +91,13 @@ def test_no_more_sentences_are_taken_than_asked_for(index, most: int) -> None:
 
 
 def test_a_single_document_gives_its_last_quarter(index) -> None:
-    found = route_texts(index.store, named(index, "long2"), 1_000)
+    found = route_texts(index.store, named(index, "long2"), 1_000, LexicalEncoder())
     assert numbers(found.fitted) == list(range(30))
     assert numbers(found.held) == list(range(30, 40))
+    assert found.fitted_words.tolist() == counted(found.fitted, LexicalEncoder()).tolist()
 
 
 def test_no_document_teaches_nothing(index) -> None:
-    assert route_texts(index.store, [], 100) == ([], [], 0)
+    found = route_texts(index.store, [], 100, LexicalEncoder())
+    assert found[:3] == ([], [], 0)
+    assert not found.words.any()
