@@ -24,7 +24,7 @@ def features(
     A text is embedded as a question, whatever it is: questions are what will come. A word is a
     column, by its hash; two may share one. Both halves have length 1, so that neither outweighs
     the other. The words are there because a general model blurs those that tell fields apart:
-    without them the log loss on unseen questions is a fifth greater (`benchmarks/routing.py`).
+    without them the log loss on unseen questions is a tenth greater (`benchmarks/routing.py`).
     """
     words = np.zeros((len(texts), HASHED), dtype=np.float32)
     for row, text in zip(words, texts, strict=True):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event, Lock
 from types import SimpleNamespace
 from typing import Any
 
@@ -72,6 +76,56 @@ def test_a_full_disk_is_no_jobs_fault(jobs: Jobs, no_room: bool, attempts: int) 
     with pytest.raises(WriterDied):
         clerk._finish_all(round_, died)
     assert (kept(jobs, job).state, kept(jobs, job).attempts) == ("queued", attempts)
+
+
+@pytest.fixture
+def desk() -> Any:
+    return SimpleNamespace(index=SimpleNamespace(settings=Settings()), writing=Lock())
+
+
+def test_a_round_takes_none_of_the_threads_that_answer(
+    jobs: Jobs, desk: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, enough = Event(), Event()
+
+    def long(_: Clerk) -> bool:
+        began.set()
+        return enough.wait(30) and False
+
+    async def run() -> None:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        running = asyncio.create_task(Clerk(jobs, desk, lambda _: None).run())
+        assert await asyncio.wait_for(asyncio.to_thread(began.wait, 10), 20)
+        enough.set()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    monkeypatch.setattr(Clerk, "_round", long)
+    asyncio.run(run())
+
+
+def test_of_several_clerks_one_writes(
+    tmp_path: Path, desk: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_work: list[int] = []
+    most: list[int] = []
+
+    def do(_: Clerk, todo: Any) -> None:
+        at_work.append(len(todo))
+        time.sleep(0.05)
+        most.append(len(at_work))
+        at_work.pop()
+
+    monkeypatch.setattr(Clerk, "_do", do)
+    opened = [Jobs(tmp_path / name, name) for name in ("law", "bank", "zoo")]
+    clerks = [Clerk(own, desk, lambda _: None, "x") for own in opened]
+    for own in opened:
+        submitted(own, "one")
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(Clerk._round, clerks)) == [True] * 3
+    assert most == [1, 1, 1]
+    for own in opened:
+        own.close()
 
 
 def test_a_stopped_writer_starts_no_more(jobs: Jobs, tmp_path: Path) -> None:
