@@ -28,6 +28,7 @@ from routing import (
     TOP,
     Asked,
     Ranked,
+    by_set,
     chosen,
     index_of,
     learned,
@@ -158,6 +159,8 @@ def main() -> None:
         probabilities = classifier.probabilities(
             features(texts, embedder, lexical), classifier.evidence(texts, lexical)
         )
+        without = fit(list(ROUTES), [each for each, _ in found], embedder.fingerprint, "english")
+        plain = without.probabilities(features(texts, embedder, lexical))
         say(f"asking {len(asked)} questions")
         ways = rankings({"bundled": bundled, "own": own}, chosen(probabilities, MOST), asked)
         chunks = ChunkMap(
@@ -168,10 +171,14 @@ def main() -> None:
         )
     print(title)
     labels = np.array([each.route for each in asked])
-    right = (probabilities.argmax(axis=1) == labels).astype(float)
+    right, plain_right = (
+        (each.argmax(axis=1) == labels).astype(float) for each in (probabilities, plain)
+    )
     counts = {name: int((labels == at).sum()) for at, name in enumerate(ROUTES)}
-    print(f"{len(asked)} questions: {counts}; the best route is right for {share(right.tolist())}")
+    print(f"{len(asked)} questions: {counts}; the best route is right for {share(right.tolist())}, "
+          f"without counted words for {share(plain_right.tolist())}")  # fmt: skip
     print()
+    print(by_set(probabilities, asked))
     print(_table(ways, asked, chunks))
 
 

@@ -48,6 +48,10 @@ class RagError(Exception):
         self.message = message
         self.hint = hint
 
+    def within(self, where: str) -> RagError:
+        """The same error, which says where it happened."""
+        return _rebuilt(type(self), f"{where}: {self.message}", self.hint)
+
     def __reduce__(self) -> tuple[Any, ...]:
         # Not through __init__, whose arguments differ from class to class.
         return _rebuilt, (type(self), self.message, self.hint)

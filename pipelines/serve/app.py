@@ -150,9 +150,8 @@ def _tell_of_strangers(folders: Set[Path]) -> None:
     """Log where jobs wait that this server does not do."""
     for each in sorted(folders):
         if any(each.glob(f"*{REQUEST}")):
-            logging.getLogger(__name__).error(
-                "jobs wait in %s for a server with other routes, or none: start that one again",
-                each,
+            logging.getLogger(__name__).warning(
+                "jobs wait in %s, which are those of a server with other routes, or none", each
             )
 
 

@@ -212,13 +212,13 @@ class Desk:
             raise away
         return None
 
-    def look_at_all(self, at: Callable[[Store], Read]) -> dict[str, Read]:
-        """What is read of every route's store.
+    def look_at(self, routes: Sequence[str], at: Callable[[Store], Read]) -> dict[str, Read]:
+        """What is read of each of these routes' stores.
 
         Raises:
             StoreError: one does not answer.
         """
-        return {route: self._look(route, at) for route in self.indexes}
+        return {route: self._look(route, at) for route in routes}
 
     def _look(self, route: str, at: Callable[[Store], Read]) -> Read:
         """What is read of a route's store, whichever is served by then."""

@@ -47,7 +47,7 @@ class Clerk:
     ) -> None:
         self.jobs = jobs
         self._desk = desk
-        self._route = route
+        self.route = route
         self._count = count
         self._bell = asyncio.Event()
         self._writer = WriterProcess(desk.index.settings.telemetry)
@@ -94,7 +94,8 @@ class Clerk:
         todo = self.jobs.next_round()
         if hopeful := [job for job in todo if not self._is_hopeless(job)]:
             with self._desk.writing:
-                self._do(hopeful)
+                if not self._writer.stopped:  # it may have been while another was at it
+                    self._do(hopeful)
         elif not todo:
             self._writer.rest()
         return bool(todo)
@@ -110,7 +111,7 @@ class Clerk:
         Raises:
             WriterDied, RagError: what is not done waits on.
         """
-        index = self._desk.indexes[self._route]
+        index = self._desk.indexes[self.route]
         store, settings = index.store, index.given
         if not isinstance(store, EdgeStore):
             done = _Round(self.jobs, todo)
@@ -125,12 +126,12 @@ class Clerk:
             return
         if any(job.report for job in done.now.values()):
             store = store.moved(copy)
-            self._desk.move(index.over(store), self._route)
+            self._desk.move(index.over(store), self.route)
         store.tidy()  # what was deleted is not to lie about in the old one
         self._finish_all(done, failure)
 
     def _write(self, settings: Settings, done: _Round) -> WriterDied | RagError | None:
-        as_built = self._desk.indexes[self._route].as_built
+        as_built = self._desk.indexes[self.route].as_built
         order = Order(settings, self.jobs.folder, list(done.now), as_built)
         return self._writer.do(order, done.hear)
 
@@ -147,7 +148,7 @@ class Clerk:
 
     def _tell(self, error: Exception) -> None:
         """To the log; where it is foreseen, in a line."""
-        whose = f"jobs of {self._route}" if self._route else "jobs"
+        whose = f"jobs of {self.route}" if self.route else "jobs"
         foreseen = isinstance(error, RagError)
         logger.error("%s wait: %s", whose, error, exc_info=None if foreseen else error)
 

@@ -159,10 +159,11 @@ async def delete(
 ) -> Job:
     """Delete a document, by the `doc_id` of a hit or citation; the answer is a job."""
     state = state_of(request)
+    routes = [_clerk_of(route, state).route] if route else list(state.clerks)
     owned = await asyncio.to_thread(
-        state.desk.look_at_all, lambda store: _owned(doc_id, caller, store)
+        state.desk.look_at, routes, lambda store: _owned(doc_id, caller, store)
     )
-    having = [name for name, has in owned.items() if has and route in ("", name)]
+    having = [name for name, has in owned.items() if has]
     if not having:
         raise _NONE
     if len(having) > 1:

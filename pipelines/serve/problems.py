@@ -58,10 +58,12 @@ _CODES = {404: "not_found", 405: "method", 408: "timeout", 413: "too_large"}
 _LONGEST = 500  # characters of what went wrong
 _PLACE = re.compile(
     r"""(?: \b[A-Za-z][\w+.-]{0,19}://                     # an address
-          | (?<![\w.<])(?:~|\.{1,2})?/[A-Za-z_.]           # a path
+          | (?<![\w.<])(?:~|\.{1,2})?/[^\W\d]               # a path
+          | (?<![\w.<])/[\w.-]+/[\w.-]                    # with figures
           | \b[A-Za-z]:\\                                  # of Windows
           | \bhost=
-          | \b[A-Za-z][\w-]{0,62}(?:\.[\w-]{1,62}){0,5}:\d{2,5}\b  # a host and its port
+          | \b\d{1,3}(?:\.\d{1,3}){3}\b
+          | \b[A-Za-z][\w-]{0,62}(?:\.[\w-]{1,62}){0,5}:\d{3,5}\b  # a host and its port
         )[^;]*""",
     re.VERBOSE,
 )

@@ -81,9 +81,11 @@ def work(line: Connection, telemetry: TelemetrySettings) -> None:
 
 
 def _opened(order: Order, embedder: Embedder | None) -> Index:
+    # What is opened as it was built cannot be built anew: nobody would know how.
+    create, as_built = not order.as_built, order.as_built
     if embedder is None:
-        return open_index(order.settings, create=True, as_built=order.as_built)
-    return open_again(order.settings, embedder, create=True, as_built=order.as_built)
+        return open_index(order.settings, create=create, as_built=as_built)
+    return open_again(order.settings, embedder, create=create, as_built=as_built)
 
 
 def _do(index: Index, folder: Path, job_id: str, line: Connection) -> None:

@@ -1,4 +1,4 @@
-"""Whether probabilities are what they say, and the one number that makes them so."""
+"""Whether probabilities are what they say, and the few numbers that make them so."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
 
 from rag.embedding.base import Embedder
 from rag.embedding.lexical import LexicalEncoder
@@ -34,7 +34,7 @@ class RouteClassifier(BaseModel):
     weights: tuple[tuple[float, ...], ...]
     bias: tuple[float, ...]
     temperature: float = Field(gt=0, allow_inf_nan=False)
-    counts: tuple[tuple[int, ...], ...] = ()
+    counts: tuple[tuple[NonNegativeInt, ...], ...] = ()
     trust: float = Field(0.0, ge=0, allow_inf_nan=False)
 
     @model_validator(mode="after")

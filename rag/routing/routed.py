@@ -113,11 +113,13 @@ class RoutedIndex:
         Raises:
             RagError: one is not; the message names the route.
         """
-        for name, error in self.lost.items():
-            error.message = f"the route {name}: {error.message}"
-            raise error
-        for index in self.indexes.values():
-            index.embedder.load()
+        for name in self.router.routes.indexes:
+            try:
+                if name in self.lost:
+                    raise self.lost[name]
+                self.indexes[name].embedder.load()
+            except RagError as error:
+                raise error.within(f"the route {name}") from None
 
     def under(self, settings: Settings) -> RoutedIndex:
         """The same with another query path, so long as nobody closes this one."""

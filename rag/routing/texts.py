@@ -73,10 +73,11 @@ def route_texts(
 
 def _of_one(sentences: Sequence[str], most: int, lexical: LexicalEncoder) -> RouteTexts:
     cut = -(-3 * len(sentences) // 4)
-    taken = _spread(sentences, most)
-    three = -(-3 * len(taken) // 4)
-    words = [counted(part, lexical) for part in (sentences[:cut], sentences[cut:])]
-    return RouteTexts(taken[:three], taken[three:], 1, words[0], words[0] + words[1])
+    few = min(most, len(sentences))
+    fitted, held = _Part(lexical), _Part(lexical)
+    fitted.add(sentences[:cut], -(-3 * few // 4))
+    held.add(sentences[cut:], few // 4)
+    return RouteTexts(fitted.texts, held.texts, 1, fitted.words, fitted.words + held.words)
 
 
 class _Part:
@@ -100,5 +101,5 @@ def _sentences(text: str) -> list[str]:
 
 
 def _spread(sentences: Sequence[str], count: int) -> list[str]:
-    step = max(len(sentences) / count, 1.0)
+    step = max(len(sentences) / max(count, 1), 1.0)
     return [sentences[int(at * step)] for at in range(min(count, len(sentences)))]

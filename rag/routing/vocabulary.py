@@ -18,7 +18,7 @@ __all__ = ["COLUMNS", "counted", "evidence"]
 COLUMNS = 16_384
 """Words are told apart by their hash; two may share a column."""
 
-_PRIOR = 0.1  # sentences that every word is said to stand in besides
+_PRIOR = 0.3  # sentences that every word is said to stand in besides
 
 
 def counted(sentences: Iterable[str], lexical: LexicalEncoder) -> NDArray[np.int64]:
@@ -35,7 +35,7 @@ def evidence(
     """The log-likelihood of each text's distinct words under each route, shape (texts, routes).
 
     That of a multinomial naive Bayes with a flat prior; only differences between routes say
-    anything.
+    anything. A word that no route knows says nothing: it would speak for the shortest documents.
 
     Args:
         counts: of each route, shape (routes, COLUMNS).
@@ -43,11 +43,13 @@ def evidence(
         lexical: what the words were counted with.
     """
     totals = counts.sum(axis=1) + _PRIOR * COLUMNS
-    rows = [
-        np.log((counts[:, _columns(text, lexical)] + _PRIOR) / totals[:, None]).sum(axis=1)
-        for text in texts
-    ]
-    return np.array(rows, dtype=np.float64).reshape(len(texts), len(counts))
+    known = counts.sum(axis=0) > 0
+    found = np.zeros((len(texts), len(counts)))
+    for row, text in zip(found, texts, strict=True):
+        columns = _columns(text, lexical)
+        seen = counts[:, columns[known[columns]]]
+        row[:] = np.log((seen + _PRIOR) / totals[:, None]).sum(axis=1)
+    return found
 
 
 def _columns(text: str, lexical: LexicalEncoder) -> NDArray[np.int64]:

@@ -23,9 +23,9 @@ from pipelines.serve.jobs import Jobs
 from pipelines.serve.jobs import Request as JobRequest
 from rag.embedding.registry import with_model
 from rag.errors import IndexMissing, StoreAway
-from rag.index import Index, open_index
+from rag.index import Index, open_index, settings_as_built
 from rag.routing.opening import at_route
-from rag.settings import Settings
+from rag.settings import ChunkingSettings, Settings
 from rag.store.generations import copy_file
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -50,6 +50,8 @@ TEXTS = {
         "Cash flow from operations paid for the repurchase of two million shares.",
     ],
 }
+CHUNKING: dict[str, dict[str, Any]] = {"zoo": {}, "bank": {"size": 40, "header_tokens": 0}}
+"""Each index is served as it was built, whatever the server's settings say."""
 OTTER = "What does an otter eat in a day?"
 DIVIDEND = "What dividend do stockholders get for a share?"
 LYNX = "The lynx that came to the zoo in May eats two hares and one roe deer a week."
@@ -64,7 +66,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (home / name).mkdir()
         for number, text in enumerate(texts):
             (home / name / f"{number}.txt").write_text(text)
-        with open_index(Settings(store={"path": home / f"{name}.idx"}), create=True) as index:
+        built = Settings(store={"path": home / f"{name}.idx"}, chunking=CHUNKING[name])
+        with open_index(built, create=True) as index:
             ingest(index, [open_source(str(home / name))])
     indexes = {name: str(home / f"{name}.idx") for name in TEXTS}
     fitted = fit_routes(Settings(), indexes, coverage=0.6, most=2, texts=100)
@@ -192,23 +195,30 @@ def test_routes_may_be_collections_of_a_server(
     server = qdrant(tmp_path / "qdrant")
     settings = Settings(
         store=server.store(path=tmp_path / "index"),
-        chunking={"size": 60},
+        chunking={"size": 90},  # that of neither
         serve={"requests_per_minute": 0},
     )
     collections = {name: server.store()["collection"] for name in TEXTS}
     zoo = at_route(settings, collections["zoo"])
     for name, collection in collections.items():
-        with open_index(at_route(settings, collection), create=True) as index:
+        built = at_route(settings, collection).model_copy(
+            update={"chunking": ChunkingSettings(**(CHUNKING[name] or {"size": 60}))}
+        )
+        with open_index(built, create=True) as index:
             ingest(index, [open_source(str(home / name))])
     fitted = fit_routes(settings, collections, coverage=0.6, most=2, texts=100)
     fitted.routes.write(tmp_path / "routes.json")
     with serving_as(settings, tmp_path / "routes.json") as base, client(base) as asking:
         assert hits(asking, DIVIDEND)["searched"] == ["bank"]
         other = with_model(settings.embedding, str(tiny_bert("otters eat fish")))
-        with open_index(zoo) as index:
-            assert reindex(index.store, zoo.model_copy(update={"embedding": other})).swapped
+        with open_index(zoo, as_built=True) as index:
+            settings_of_zoo = settings_as_built(zoo, index.store.manifest())
+            wanted = settings_of_zoo.model_copy(update={"embedding": other})
+            assert reindex(index.store, wanted).swapped
         body = {"documents": [{"id": "lynx", "text": LYNX}], "route": "zoo"}
-        assert finished(asking, asking.post("/v1/ingest", json=body))["state"] == "done"
+        for route in ("zoo", "bank"):
+            job = asking.post("/v1/ingest", json=body | {"route": route})
+            assert finished(asking, job)["state"] == "done"
         # It is in the new collection alone, which is taken up without a restart.
         until(lambda: any(hit["doc"] == "lynx" for hit in hits(asking, LYNXES)["hits"]))
         assert (tmp_path / "index-jobs" / "zoo" / "lock").exists()

@@ -70,6 +70,7 @@ def test_another_embedder_is_refused_by_name() -> None:
         {"trust": -1.0},
         {"counts": ((1, 2), (3, 4))},
         {"counts": ((1,) * COLUMNS,)},
+        {"counts": ((1,) * COLUMNS, (-1,) * COLUMNS)},
         {"routes": ("law",), "weights": ((1.0,),), "bias": (0.0,)},
     ],
 )

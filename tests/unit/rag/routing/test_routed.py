@@ -109,6 +109,21 @@ def test_a_lost_route_is_named_and_the_others_go_on(indexes) -> None:
     assert found.degraded == "without finance: no index at /data/finance"
 
 
+def test_who_wants_all_is_told_which_is_missing(indexes, monkeypatch) -> None:
+    odds = {"law": 0.5, "finance": 0.45, "cyber": 0.05}
+    routed(indexes, odds).require_whole()
+    for _ in range(2):
+        with pytest.raises(IndexMissing, match=r"^the route finance: no index at /data/finance"):
+            routed(indexes, odds, lost=["finance"]).require_whole()
+
+    def broken() -> None:
+        raise ModelError("no such model")
+
+    monkeypatch.setattr(indexes["cyber"].embedder, "load", broken)
+    with pytest.raises(ModelError, match=r"^the route (law|cyber): no such model"):
+        routed(indexes, odds).require_whole()
+
+
 def test_where_all_that_were_chosen_are_lost_the_next_is_searched(indexes) -> None:
     odds = {"law": 0.95, "finance": 0.04, "cyber": 0.01}
     found = routed(indexes, odds, lost=["law"]).retrieve(QUESTION)

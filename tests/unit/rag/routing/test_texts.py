@@ -97,6 +97,17 @@ def test_a_single_document_gives_its_last_quarter(index) -> None:
     assert found.fitted_words.tolist() == counted(found.fitted, LexicalEncoder()).tolist()
 
 
+@pytest.mark.parametrize("most", [4, 13, 16, 38])
+def test_of_a_single_document_too_no_held_sentence_is_counted_among_the_fitted(
+    index, most: int
+) -> None:
+    found = route_texts(index.store, named(index, "long2"), most, LexicalEncoder())
+    assert len(found.fitted) + len(found.held) == most
+    assert max(numbers(found.fitted)) < 30 <= min(numbers(found.held))
+    thirty = route_texts(index.store, named(index, "long2"), 40, LexicalEncoder()).fitted
+    assert found.fitted_words.tolist() == counted(thirty, LexicalEncoder()).tolist()
+
+
 def test_no_document_teaches_nothing(index) -> None:
     found = route_texts(index.store, [], 100, LexicalEncoder())
     assert found[:3] == ([], [], 0)
