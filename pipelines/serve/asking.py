@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from pipelines.serve.explained import Explainer
 from pipelines.serve.limits import Slots
-from pipelines.serve.problems import Problem, without_places
+from pipelines.serve.problems import Problem, failure_outside, without_places
 from pipelines.serve.schemas import Options
 from rag.engine import QueryEngine, Searched
 from rag.errors import ConfigError, StoreError
@@ -316,13 +316,13 @@ def _looked(
     if not isinstance(index, RoutedIndex):
         return Looked(index.search(question, top_k=top_k, conditions=conditions))
     found = index.retrieve(question, top_k=top_k, conditions=conditions)
-    return Looked(found.chunks, found.searched, without_places(found.degraded))
+    return Looked(found.chunks, found.searched, failure_outside(found.degraded))
 
 
 def _for_clients(answer: Answer) -> Answer:
     """Without the hosts and folders that stages name where they say what failed."""
     entries = [
-        replace(each, degraded=without_places(each.degraded), note=without_places(each.note))
+        replace(each, degraded=failure_outside(each.degraded), note=without_places(each.note))
         for each in answer.ledger
     ]
     return replace(answer, ledger=TokenLedger(answer.ledger.unit, entries))

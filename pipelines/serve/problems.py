@@ -26,7 +26,15 @@ from rag.errors import (
     UsageError,
 )
 
-__all__ = ["Problem", "add_handlers", "problem_json", "response", "told_outside", "without_places"]
+__all__ = [
+    "Problem",
+    "add_handlers",
+    "failure_outside",
+    "problem_json",
+    "response",
+    "told_outside",
+    "without_places",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -114,23 +122,27 @@ def told_outside(error: BaseException) -> dict[str, str]:
 
 
 def without_places(message: str) -> str:
-    """What a stage says that went wrong, for clients: without the hosts and folders it names.
+    """What a stage says, for clients: without the hosts and folders it names.
 
     >>> without_places("without law: no index at /data/my law; LLM at http://llm:80/v1 is away")
     'without law: no index at [...]; LLM at [...]'
     >>> without_places("3 of 10 kept, evidence 0.97; said and/or repeated: 12/40")
     '3 of 10 kept, evidence 0.97; said and/or repeated: 12/40'
     """
-    told = _PLACE.sub("[...]", message[:_LONGEST])
+    return _PLACE.sub("[...]", message[:_LONGEST])
+
+
+def failure_outside(message: str) -> str:
+    """The same of what went wrong, which the log has as it is: once, whoever asks how often."""
+    told = without_places(message)
     if told != message:
-        _log_once(message)
+        _log_once(message[: 4 * _LONGEST])
     return told
 
 
 @lru_cache(256)
 def _log_once(message: str) -> None:
-    """Log what clients are not told; every question may come to the same."""
-    logger.warning("%s", message[: 4 * _LONGEST])
+    logger.warning("%s", message)
 
 
 def problem_json(problem: Problem) -> dict[str, Any]:

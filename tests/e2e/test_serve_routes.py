@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import sys
@@ -293,6 +294,23 @@ def test_jobs_of_another_server_are_spoken_of(
         assert asking.get("/readyz").is_success
     (told,) = (each.getMessage() for each in caplog.records if "jobs wait" in each.getMessage())
     assert str(tmp_path / "jobs") in told
+
+
+def test_a_model_is_told_where_was_looked(home: Path) -> None:
+    mcp = pytest.importorskip("mcp", reason="the mcp extra is not installed")
+
+    async def asked() -> tuple[Any, Any]:
+        rag = str(Path(sys.executable).with_name("rag"))
+        routes = ["mcp", "--routes", str(home / "spare.json")]
+        started = mcp.StdioServerParameters(command=rag, args=routes, env=dict(os.environ))
+        async with mcp.Client(mcp.stdio_client(started)) as asking:
+            found = await asking.call_tool("search", {"question": DIVIDEND})
+            return found, await asking.call_tool("query", {"question": DIVIDEND})
+
+    found, answer = (each.structured_content for each in asyncio.run(asked()))
+    assert (found["searched"], found["degraded"]) == (["bank"], "")
+    assert "forty cents" in found["hits"][0]["text"]
+    assert "forty cents" in answer["citations"][0]["quote"]
 
 
 def test_a_server_wants_all_its_indexes(home: Path) -> None:
