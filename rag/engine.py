@@ -25,14 +25,16 @@ from rag.settings import SelectionSettings
 from rag.stages import Stage
 from rag.store import Condition
 from rag.trace import booked, code_of, mark, spanned
-from rag.types import Answer, Context, Remark
+from rag.types import Answer, Context, Remark, ScoredChunk
 
 __all__ = [
     "ABSTENTION",
     "Gathered",
+    "Looked",
     "QueryEngine",
     "Searched",
     "default_stages",
+    "look_up",
     "merging_stages",
     "selection_stage",
 ]
@@ -46,6 +48,18 @@ logger = logging.getLogger(__name__)
 
 Searched = Index | RoutedIndex
 """What questions are put to: an index, or several behind a router."""
+
+
+class Looked(NamedTuple):
+    """What was found, best first; of several indexes, also in which, and which are missing.
+
+    `note` says where the question went, and how probable that was; `degraded` what is missing.
+    """
+
+    hits: list[ScoredChunk]
+    searched: tuple[str, ...] = ()
+    note: str = ""
+    degraded: str = ""
 
 
 class Gathered(NamedTuple):
@@ -116,7 +130,8 @@ class QueryEngine:
         ledger = TokenLedger(unit=counter.name)
         began = time.perf_counter()
         with spanned("rag.retrieve") as figures:
-            context, note, degraded = _retrieved(self._index, question, top_k, conditions)
+            looked = look_up(self._index, question, top_k=top_k, conditions=conditions)
+            context, note, degraded = Context.of(looked.hits), looked.note, looked.degraded
             tokens = counter.total(context.pieces)
             seconds = time.perf_counter() - began
             entry = Entry("retrieve", tokens, tokens, seconds=seconds, note=note, degraded=degraded)
@@ -234,14 +249,22 @@ class QueryEngine:
         )
 
 
-def _retrieved(
-    index: Searched, question: str, top_k: int | None, conditions: Sequence[Condition]
-) -> tuple[Context, str, str]:
-    """What an index finds; of several, also where that was, and which of them failed."""
+def look_up(
+    index: Searched,
+    question: str,
+    *,
+    top_k: int | None = None,
+    conditions: Sequence[Condition] = (),
+) -> Looked:
+    """The chunks nearest to a question.
+
+    Raises:
+        StoreError: the index does not answer; of several, none.
+    """
     if isinstance(index, RoutedIndex):
         found = index.retrieve(question, top_k=top_k, conditions=conditions)
-        return Context.of(found.chunks), found.note, found.degraded
-    return Context.of(index.search(question, top_k=top_k, conditions=conditions)), "", ""
+        return Looked(found.chunks, found.searched, found.note, found.degraded)
+    return Looked(index.search(question, top_k=top_k, conditions=conditions))
 
 
 def _grounded(index: Searched, generator: Generator) -> Generator:

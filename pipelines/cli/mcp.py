@@ -49,8 +49,7 @@ def _remote(there: Any) -> Iterator[tuple[Ask, Ask]]:
 def _here(run: Run, routes: Path | None) -> Iterator[tuple[Ask, Ask]]:
     from pipelines.payloads import answer_to_json, hit_to_json
     from pipelines.query import open_parts
-    from rag.engine import QueryEngine
-    from rag.routing import RoutedIndex
+    from rag.engine import QueryEngine, look_up
     from rag.store import parse_condition
 
     index, generator = open_parts(run.settings, routes)
@@ -60,15 +59,12 @@ def _here(run: Run, routes: Path | None) -> Iterator[tuple[Ask, Ask]]:
         def search(body: dict[str, Any]) -> dict[str, Any]:
             conditions = [parse_condition(each) for each in body["filters"]]
             question, top_k = body["question"], body["top_k"]
-            if isinstance(index, RoutedIndex):
-                looked = index.retrieve(question, top_k=top_k, conditions=conditions)
-                told = {"searched": list(looked.searched), "degraded": looked.degraded}
-                found = looked.chunks
-            else:
-                told = {}
-                found = index.search(question, top_k=top_k, conditions=conditions)
-            hits = [hit_to_json(each.chunk, each.score) for each in found]
-            return {"question": question, "hits": hits, **told}
+            looked = look_up(index, question, top_k=top_k, conditions=conditions)
+            hits = [hit_to_json(each.chunk, each.score) for each in looked.hits]
+            found: dict[str, Any] = {"question": question, "hits": hits}
+            if looked.searched:
+                found |= {"searched": list(looked.searched), "degraded": looked.degraded}
+            return found
 
         def query(body: dict[str, Any]) -> dict[str, Any]:
             conditions = [parse_condition(each) for each in body["filters"]]

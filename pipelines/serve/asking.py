@@ -16,7 +16,7 @@ from pipelines.serve.explained import Explainer
 from pipelines.serve.limits import Slots
 from pipelines.serve.problems import Problem, failure_outside, without_places
 from pipelines.serve.schemas import Options
-from rag.engine import QueryEngine, Searched
+from rag.engine import Looked, QueryEngine, Searched, look_up
 from rag.errors import ConfigError, StoreError
 from rag.generation.base import Generator
 from rag.index import Index
@@ -24,9 +24,9 @@ from rag.ledger import TokenLedger
 from rag.routing import RoutedIndex
 from rag.store import Condition, Store
 from rag.trace import spanned
-from rag.types import Answer, Context, ScoredChunk
+from rag.types import Answer, Context
 
-__all__ = ["Asked", "Desk", "Finished", "Happening", "Looked", "Staged", "Written"]
+__all__ = ["Asked", "Desk", "Finished", "Happening", "Staged", "Written"]
 
 Read = TypeVar("Read")
 
@@ -43,14 +43,6 @@ class Asked:
     top_k: int | None = None
     conditions: tuple[Condition, ...] = ()
     explain: bool = False
-
-
-class Looked(NamedTuple):
-    """What a search found, best first; of several indexes, also in which, and which are missing."""
-
-    hits: list[ScoredChunk]
-    searched: tuple[str, ...] = ()
-    degraded: str = ""
 
 
 class Staged(NamedTuple):
@@ -129,7 +121,8 @@ class Desk:
         @spanned("rag.search")
         def work() -> None:
             with self._turn(left):
-                found.append(_looked(self.index, question, top_k, conditions))
+                looked = look_up(self.index, question, top_k=top_k, conditions=conditions)
+                found.append(looked._replace(degraded=failure_outside(looked.degraded)))
 
         try:
             await self._run(work)
@@ -308,15 +301,6 @@ class Desk:
             raise Problem(
                 504, "timeout", f"no answer within {self._timeout:g} s; ask for less"
             ) from None
-
-
-def _looked(
-    index: Searched, question: str, top_k: int | None, conditions: Sequence[Condition]
-) -> Looked:
-    if not isinstance(index, RoutedIndex):
-        return Looked(index.search(question, top_k=top_k, conditions=conditions))
-    found = index.retrieve(question, top_k=top_k, conditions=conditions)
-    return Looked(found.chunks, found.searched, failure_outside(found.degraded))
 
 
 def _for_clients(answer: Answer) -> Answer:
